@@ -1,0 +1,224 @@
+"""Train RNN-Conv: seeded, resumable, metrics as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xraycodec.training import warm_start
+from xraycodec.training.crops import Crops
+from xraycodec.training.network import CONFIGS, MAX_BETA, RNNConv
+
+REPORTED_BETAS = (128, 64, 32, 16, 8, 4, 2, 1)
+CHECKPOINT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run depends on, and all of it.
+
+    ``loss`` is the paper's ``l1``, or ``log-mse``: the mean of log(mse) over the crops, which
+    is their mean PSNR. ``warm_start`` begins at the linear block transform, ``augment`` flips
+    and transposes crops, ``ema`` averages the weights that are validated and exported.
+    """
+
+    config: str = "compact"
+    segment: int = 128
+    steps: int = 12_500
+    batch: int = 16
+    learning_rate: float = 2e-4
+    final_learning_rate: float = 2e-6
+    warm_up: int = 100
+    loss: str = "l1"
+    warm_start: bool = True
+    augment: bool = False
+    ema: float = 0.998
+    seed: int = 2019
+    precision: str = "float32"
+    compile: bool = False
+    device: str = "cpu"
+    validate_every: int = 250
+    checkpoint_seconds: float = 180.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of the metrics file; ``psnr_db`` maps beta to the mean over validation crops."""
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    crops_per_second: float
+    seconds_left: float
+    psnr_db: dict[int, float] | None = None
+
+
+def learning_rate_at(settings: Settings, step: int) -> float:
+    """Linear warm-up, then a half cosine down to the final rate."""
+    if step < settings.warm_up:
+        return settings.learning_rate * (step + 1) / settings.warm_up
+    share = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
+    low = settings.final_learning_rate
+    return low + (settings.learning_rate - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+def draw_betas(rng: np.random.Generator, count: int) -> Tensor:
+    """Draw the kept channels of each crop: half the paper's ratios 4-32, half log-uniform."""
+    common = rng.choice(np.array([64, 32, 32, 16, 8]), count)
+    spread = np.floor(np.exp(rng.uniform(0, math.log(MAX_BETA + 1), count))).clip(1, MAX_BETA)
+    return torch.from_numpy(np.where(rng.random(count) < 0.5, common, spread).astype(np.int64))
+
+
+def draw_batch(crops: Crops, rng: np.random.Generator, settings: Settings) -> Tensor:
+    """Draw ``(batch, 1, N, N)`` crops in 0 .. 1."""
+    index = np.sort(rng.choice(len(crops), settings.batch, replace=False))
+    pixels = torch.from_numpy(crops[index].astype(np.float32) / 255)[:, None]
+    if settings.augment:
+        turned = [
+            torch.rot90(image, int(turns), (1, 2)).flip(2) if flip else torch.rot90(image, int(turns), (1, 2))
+            for image, turns, flip in zip(
+                pixels, rng.integers(4, size=len(pixels)), rng.integers(2, size=len(pixels)), strict=True
+            )
+        ]
+        pixels = torch.stack(turned)
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def loss_of(name: str, output: Tensor, target: Tensor) -> Tensor:
+    if name == "l1":
+        return (output - target).abs().mean()
+    mse = ((output - target) ** 2).mean((1, 2, 3))
+    # The floor, 57 dB, keeps flat background from ruling the batch.
+    return (mse + 2e-6).log().mean()
+
+
+def validate(network: RNNConv, crops: Crops, device: str, batch: int = 16) -> dict[int, float]:
+    """Mean PSNR in dB of the rounded 8-bit output, per beta; exact crops count as 100 dB."""
+    totals = dict.fromkeys(REPORTED_BETAS, 0.0)
+    with torch.no_grad():
+        for start in range(0, len(crops), batch):
+            pixels = torch.from_numpy(crops[start : start + batch].astype(np.float32))[:, None]
+            pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
+            y = network.quantiser(network.analysis(pixels / 255).float())
+            for beta in REPORTED_BETAS:
+                kept = torch.zeros_like(y)
+                kept[:, :beta] = y[:, :beta]
+                out = network.synthesis(kept).float().mul(255).round().clamp(0, 255)
+                mse = ((out - pixels) ** 2).mean((1, 2, 3)).double()
+                psnr = 10 * torch.log10(255**2 / mse.clamp_min(255**2 * 1e-10))
+                totals[beta] += float(psnr.sum())
+    return {beta: total / len(crops) for beta, total in totals.items()}
+
+
+class Trainer:
+    """Holds everything that a checkpoint holds; ``run`` goes on until ``settings.steps``."""
+
+    def __init__(self, settings: Settings, train: Crops, validation: Crops, folder: Path) -> None:
+        self.settings, self.train, self.validation, self.folder = settings, train, validation, folder
+        torch.manual_seed(settings.seed)
+        self.network = RNNConv(CONFIGS[settings.config])
+        if settings.warm_start:
+            warm_start.apply(self.network, warm_start.learn_transforms(train[:4000]))
+        self.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.optimiser = torch.optim.Adam(self.network.parameters(), settings.learning_rate)
+        self.step = 0
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def save(self) -> None:
+        partial = self.checkpoint.with_suffix(".partial")
+        state = {
+            "version": CHECKPOINT_VERSION,
+            "settings": asdict(self.settings),
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+    def load(self, path: Path, *, weights_only: bool) -> None:
+        """Resume from a checkpoint, or start over from its averaged weights alone."""
+        state = torch.load(path, map_location=self.settings.device, weights_only=True)
+        if weights_only:
+            self.network.load_state_dict(state["average"])
+            self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+            return
+        self.network.load_state_dict(state["network"])
+        self.average = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+    def averaged(self) -> RNNConv:
+        """Return a copy of the network with the averaged weights."""
+        network = RNNConv(self.network.config)
+        network.load_state_dict(self.average)
+        network.to(self.settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.eval()
+
+    def run(self, report: Callable[[Progress], None]) -> None:
+        settings = self.settings
+        forward = torch.compile(self.network) if settings.compile else self.network
+        bfloat16 = settings.precision == "bfloat16"
+        started, first, saved = time.monotonic(), self.step, time.monotonic()
+        recent: list[float] = []
+        with (self.folder / "metrics.jsonl").open("a") as metrics:
+            while self.step < settings.steps:
+                # One generator a step: a resumed run draws what an unbroken one would.
+                rng = np.random.default_rng((settings.seed, self.step))
+                batch = draw_batch(self.train, rng, settings).to(settings.device)
+                beta = draw_betas(rng, len(batch)).to(settings.device)
+                rate = learning_rate_at(settings, self.step)
+                for group in self.optimiser.param_groups:
+                    group["lr"] = rate
+                with torch.autocast(settings.device, torch.bfloat16, enabled=bfloat16):
+                    output = forward(batch, beta)
+                loss = loss_of(settings.loss, output.float(), batch)
+                self.optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+                self.optimiser.step()
+                self.step += 1
+                decay = min(settings.ema, (1 + self.step) / (10 + self.step))
+                with torch.no_grad():
+                    for name, value in self.network.state_dict().items():
+                        self.average[name].lerp_(value, 1 - decay)
+                recent.append(float(loss.detach()))
+                due = self.step % settings.validate_every == 0 or self.step == settings.steps
+                if due or self.step % 25 == 0:
+                    speed = (self.step - first) / (time.monotonic() - started)
+                    psnr = (
+                        validate(self.averaged(), self.validation[:128], settings.device)
+                        if due
+                        else None
+                    )
+                    line = Progress(
+                        self.step,
+                        settings.steps,
+                        float(np.mean(recent)),
+                        rate,
+                        speed * settings.batch,
+                        (settings.steps - self.step) / speed,
+                        psnr,
+                    )
+                    recent.clear()
+                    metrics.write(json.dumps(asdict(line)) + "\n")
+                    metrics.flush()
+                    report(line)
+                if time.monotonic() - saved > settings.checkpoint_seconds:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
