@@ -1,1 +1,92 @@
+"""xraycodec: compression of radiographs.
 
+The public surface is what ``__all__`` lists; everything else may change. Names are loaded when
+they are first used, so that ``import xraycodec`` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from xraycodec.errors import (
+    CorruptError,
+    CorruptImageError,
+    FormatError,
+    ImageError,
+    LimitError,
+    ModelError,
+    NotXrcError,
+    OptionError,
+    TruncatedError,
+    UnsupportedFormatError,
+    UnsupportedImageError,
+    XrayCodecError,
+)
+
+if TYPE_CHECKING:
+    from xraycodec.codecs.rnn_conv import RnnConv
+    from xraycodec.codecs.stored import Stored
+    from xraycodec.container import Inspection, Limits, inspect
+    from xraycodec.files import read, write
+    from xraycodec.image import XRay
+    from xraycodec.pipeline import PixelDriftWarning, Verification, compress, decompress, verify
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Inspection": "xraycodec.container",
+    "Limits": "xraycodec.container",
+    "PixelDriftWarning": "xraycodec.pipeline",
+    "RnnConv": "xraycodec.codecs.rnn_conv",
+    "Stored": "xraycodec.codecs.stored",
+    "Verification": "xraycodec.pipeline",
+    "XRay": "xraycodec.image",
+    "compress": "xraycodec.pipeline",
+    "decompress": "xraycodec.pipeline",
+    "inspect": "xraycodec.container",
+    "read": "xraycodec.files",
+    "verify": "xraycodec.pipeline",
+    "write": "xraycodec.files",
+}
+
+__all__ = [
+    "CorruptError",
+    "CorruptImageError",
+    "FormatError",
+    "ImageError",
+    "Inspection",
+    "LimitError",
+    "Limits",
+    "ModelError",
+    "NotXrcError",
+    "OptionError",
+    "PixelDriftWarning",
+    "RnnConv",
+    "Stored",
+    "TruncatedError",
+    "UnsupportedFormatError",
+    "UnsupportedImageError",
+    "Verification",
+    "XRay",
+    "XrayCodecError",
+    "__version__",
+    "compress",
+    "decompress",
+    "inspect",
+    "read",
+    "verify",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'xraycodec' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

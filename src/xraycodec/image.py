@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,18 @@ PhotometricInterpretation = Literal["MONOCHROME1", "MONOCHROME2"]
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.int8] | npt.NDArray[np.uint16] | npt.NDArray[np.int16]
 
 PIXEL_TYPES = ("uint8", "int8", "uint16", "int16")
+
+
+def pixel_type(bits_stored: int, *, signed: bool) -> np.dtype[Any]:
+    """Return the smallest native integer type that holds ``bits_stored``."""
+    return np.dtype(f"{'i' if signed else 'u'}{1 if bits_stored <= 8 else 2}")
+
+
+def value_range(bits_stored: int, *, signed: bool) -> tuple[int, int]:
+    """Return the lowest and the highest value of ``bits_stored`` bits."""
+    if signed:
+        return -(1 << (bits_stored - 1)), (1 << (bits_stored - 1)) - 1
+    return 0, (1 << bits_stored) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +92,7 @@ class XRay:
     @property
     def value_range(self) -> tuple[int, int]:
         """Lowest and highest value that the bits stored allow."""
-        if self.signed:
-            return -(1 << (self.bits_stored - 1)), (1 << (self.bits_stored - 1)) - 1
-        return 0, (1 << self.bits_stored) - 1
+        return value_range(self.bits_stored, signed=self.signed)
 
     @property
     def peak(self) -> int:

@@ -207,26 +207,36 @@ class Synthesis(nn.Module):
 
 
 class Quantiser(nn.Module):
-    """8-bit codes with a trained step per channel: ``q = clip(round(y / step), -128, 127)``.
+    """8-bit codes with a trained, companded step per channel.
 
-    Rounding passes gradients straight through; the step learns from the rounding error.
+    ``q = clip(round(127 / t * asinh(y sinh(t) / peak)), -127, 127)``, and back through the
+    inverse. ``t`` near 0 is a uniform step of ``peak / 127``; a larger ``t`` makes steps finer
+    about zero, where most values lie, and coarser at the edges. Rounding passes gradients
+    straight through; ``peak`` and ``t`` learn from the rounding error.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.log_step = nn.Parameter(torch.zeros(channels))
+        self.log_peak = nn.Parameter(torch.zeros(channels))
+        self.bend = nn.Parameter(torch.full((channels,), 3.0))
 
-    @property
-    def step(self) -> Tensor:
-        return self.log_step.exp()
+    def shape(self) -> tuple[Tensor, Tensor]:
+        """Return peak and ``t``, each ``(channel, 1, 1)``."""
+        return self.log_peak.exp()[:, None, None], self.bend.clamp(0.1, 6.0)[:, None, None]
 
-    def quantise(self, y: Tensor) -> Tensor:
-        return (y / self.step[:, None, None]).round().clamp(-128, 127)
+    def scale(self, y: Tensor) -> Tensor:
+        """Latents to the scale of codes, not yet rounded."""
+        peak, t = self.shape()
+        return (127 / t * torch.asinh(y * torch.sinh(t) / peak)).clamp(-127, 127)
+
+    def dequantise(self, codes: Tensor) -> Tensor:
+        """Codes, ``(batch, channel, height, width)``, to latents."""
+        peak, t = self.shape()
+        return peak / torch.sinh(t) * torch.sinh(codes * t / 127)
 
     def forward(self, y: Tensor) -> Tensor:
-        step = self.step[:, None, None]
-        scaled = (y / step).clamp(-128, 127)
-        return step * (scaled + (scaled.round() - scaled).detach())
+        scaled = self.scale(y)
+        return self.dequantise(scaled + (scaled.round() - scaled).detach())
 
 
 class RNNConv(nn.Module):

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from xraycodec.errors import UnsupportedImageError
+from xraycodec.files import read
+
 Crops = npt.NDArray[np.uint8]
 SPLITS = ("train", "validation", "test")
 CROP_COUNTS = {"train": 20_000, "validation": 1_000, "test": 500}
@@ -75,7 +78,6 @@ def cut_crops(
     size: int,
     count: int,
     seed: int,
-    read_pixels: Callable[[Path], Crops],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Crops:
     """Cut ``count`` crops of ``size`` pixels at uniformly random images and places.
@@ -89,7 +91,7 @@ def cut_crops(
     crops = np.empty((count, size, size), np.uint8)
     for done, image in enumerate(np.unique(chosen)):
         progress(done, len(files))
-        pixels = read_pixels(files[image])
+        pixels = read_grey(files[image])
         room = np.array(pixels.shape) - size + 1
         if room.min() < 1:
             raise ValueError(f"{files[image]} is smaller than a crop: {pixels.shape}")
@@ -99,16 +101,30 @@ def cut_crops(
     return crops
 
 
+def read_grey(path: Path) -> Crops:
+    """Read one 8-bit image as ``(row, column)``.
+
+    Raises:
+        ImageError: it is no 8-bit grayscale image.
+    """
+    image = read(path)
+    if image.pixels.dtype != np.uint8 or image.pixels.ndim != 2:
+        raise UnsupportedImageError(f"{path} is not one frame of unsigned 8-bit pixels")
+    return image.pixels.astype(np.uint8, copy=False)
+
+
 def load_crops(
     root: Path,
     split: str,
     size: int,
     seed: int,
     cache: Path,
-    read_pixels: Callable[[Path], Crops],
     count: int | None = None,
 ) -> Crops:
-    """Return the crops of a split, memory-mapped from ``cache`` once they have been cut."""
+    """Return the crops of a split, memory-mapped from ``cache`` once they have been cut.
+
+    ``(crop, size, size)``; without ``count`` as many as in the paper.
+    """
     count = CROP_COUNTS[split] if count is None else count
     files = find_splits(root).files(split)
     names = "\n".join(str(path.relative_to(root)) for path in files)
@@ -116,9 +132,9 @@ def load_crops(
     path = cache / f"crops-{split}-{size}-{key}.npy"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        crops = cut_crops(files, size, count, seed, read_pixels)
+        crops = cut_crops(files, size, count, seed)
         partial = path.with_suffix(f".{os.getpid()}.npy")
         np.save(partial, crops)
         partial.replace(path)
-    crops = np.load(path, mmap_mode="r")
-    return crops
+    mapped: Crops = np.load(path, mmap_mode="r")
+    return mapped

@@ -1,0 +1,45 @@
+# Everything runs in a virtual environment of its own, .venv; python3.11 and make are all it takes.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint bench bench-crops format clean
+
+# What a user installs.
+$(VENV)/user: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
+	@touch $@
+
+# torch first and by itself: its exact pin finds the CPU build where there is one.
+$(VENV)/dev: $(VENV)/user
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[train,dev]'
+	@touch $@
+
+demo: $(VENV)/user
+	$(BIN)/xrc demo --output demo-output
+
+test: $(VENV)/dev
+	$(BIN)/pytest
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev
+	$(BIN)/python benchmarks/run.py --json benchmarks/results/latest.json
+
+# The model cards' figures, on the 500 test crops of each size.
+bench-crops: $(VENV)/dev
+	$(BIN)/python benchmarks/rnn_conv_crops.py --json benchmarks/results/rnn-conv-crops.json
+
+clean:
+	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .hypothesis

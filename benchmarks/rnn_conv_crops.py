@@ -1,0 +1,130 @@
+"""RNN-Conv on the paper's test crops, through real files, beside the linear floor.
+
+For N = 128 and 256: 500 random N x N crops of test patients, each compressed to ``.xrc`` bytes
+and decompressed. Rows: the paper's figures, the KLT of 16 x 16 blocks with uniform 8-bit codes
+and with codes companded as RNN-Conv's are, and RNN-Conv. Mean PSNR is the mean over crops of each
+crop's PSNR (an exact crop counts as 100 dB); pooled PSNR is that of the mean squared error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from environment import describe_environment
+
+from xraycodec import RnnConv, compress, decompress
+from xraycodec.evaluation.crops import Crops, find_splits, load_crops
+from xraycodec.evaluation.klt import learn_klt, reconstruct
+from xraycodec.evaluation.metrics import mse, ssim
+
+RATIOS = (2, 4, 8, 16, 32, 64, 128, 256)
+SEED = 2019
+KLT_BLOCKS = 80_000
+EXACT_DB = 100.0
+PAPER = {
+    128: {2: (36.0152, 0.9645), 4: (35.9795, 0.9592), 8: (35.9325, 0.9579)},
+    256: {2: (34.9721, 0.9525), 4: (34.9002, 0.9517), 8: (34.8701, 0.9509)},
+}
+
+
+def fidelity(crops: Crops, results: Crops) -> dict[str, float]:
+    """Mean and pooled PSNR in dB, mean SSIM, over ``(crop, N, N)``."""
+    errors = np.array([mse(a, b) for a, b in zip(crops, results, strict=True)])
+    psnr = np.minimum(10 * np.log10(255**2 / np.maximum(errors, 1e-12)), EXACT_DB)
+    return {
+        "psnr_db": round(float(psnr.mean()), 4),
+        "pooled_psnr_db": round(float(10 * np.log10(255**2 / errors.mean())), 4),
+        "ssim": round(
+            float(np.mean([ssim(a, b, 255) for a, b in zip(crops, results, strict=True)])), 5
+        ),
+    }
+
+
+def rnn_conv(crops: Crops, ratio: int, threads: int) -> dict[str, Any]:
+    """Send every crop through a file; payload excludes the container's fixed parts."""
+    codec = RnnConv(float(ratio), crops.shape[1], threads)
+    results, file_bytes, payload_bytes = np.empty_like(crops), 0, 0
+    from xraycodec import inspect
+
+    for k, crop in enumerate(crops):
+        data = compress(np.ascontiguousarray(crop), codec)
+        file_bytes += len(data)
+        payload_bytes += inspect(data).payload_bytes
+        results[k] = decompress(data, threads=threads).pixels
+    return fidelity(crops, results) | {
+        "file_ratio": round(crops.size / file_bytes, 3),
+        "payload_ratio": round(crops.size / payload_bytes, 3),
+        "payload_bpp": round(8 * payload_bytes / crops.size, 4),
+    }
+
+
+def measure(
+    data: Path, cache: Path, count: int, threads: int, log: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return every row for both segment sizes."""
+    train = load_crops(data, "train", 128, SEED, cache, KLT_BLOCKS // 64)
+    transform = learn_klt(np.asarray(train), 16)
+    tables: dict[str, Any] = {}
+    for size in (128, 256):
+        crops = np.asarray(load_crops(data, "test", size, SEED, cache, None))[:count]
+        rows = []
+        for ratio in RATIOS:
+            started = time.perf_counter()
+            beta = 256 // ratio
+            row = {
+                "ratio": ratio,
+                "beta": beta,
+                "klt": fidelity(crops, reconstruct(transform, crops, beta)),
+                "klt_companded": fidelity(crops, reconstruct(transform, crops, beta, 3.0)),
+                "rnn_conv": rnn_conv(crops, ratio, threads),
+            }
+            if ratio in PAPER[size]:
+                psnr, similarity = PAPER[size][ratio]
+                row["paper"] = {"psnr_db": psnr, "ssim": similarity}
+            rows.append(row)
+            found = row["rnn_conv"]
+            log(
+                f"N {size} ratio {ratio}: rnn-conv {found['psnr_db']:.2f} dB {found['ssim']:.4f}"
+                f" payload {found['payload_ratio']:.1f}:1, klt {row['klt']['psnr_db']:.2f} /"
+                f" {row['klt_companded']['psnr_db']:.2f} dB"
+                f" ({time.perf_counter() - started:.0f} s)"
+            )
+        tables[str(size)] = {"crops": len(crops), "rows": rows}
+    return tables
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    default = Path(os.environ.get("XRAYCODEC_DATA", "../shared/data"))
+    parser.add_argument("--data", type=Path, default=default)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--crops", type=int, default=500, help="fewer for a quick look")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "xrc-crops")
+    arguments = parser.parse_args()
+    find_splits(arguments.data)
+    result = describe_environment() | {
+        "seed": SEED,
+        "segments": measure(
+            arguments.data,
+            arguments.cache,
+            arguments.crops,
+            arguments.threads,
+            lambda line: print(line, flush=True),
+        ),
+    }
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

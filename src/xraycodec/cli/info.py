@@ -1,0 +1,117 @@
+"""``xrc info``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from xraycodec.cli import options
+from xraycodec.cli.report import Report, for_each, human_size
+from xraycodec.cli.sources import Source, find_sources
+from xraycodec.container import Inspection
+from xraycodec.errors import CorruptError
+
+
+@click.command()
+@options.inputs
+@options.recursive
+@options.reporting
+def info(
+    inputs: tuple[str, ...], recursive: bool, as_json: bool, quiet: bool, verbose: bool
+) -> int:
+    """Show what .xrc files hold, without decoding them; no model is needed.
+
+    A damaged file is shown as far as it can be read, and ends in exit code 1.
+    """
+    from xraycodec.container import inspect
+
+    report = Report(as_json, quiet, verbose)
+    sources = find_sources(inputs, recursive=recursive, wanted=lambda p: p.suffix == ".xrc")
+
+    def work(source: Source) -> None:
+        inspection = inspect(source.read())
+        values = describe(inspection)
+        report.result(source.name, as_text(values), values)
+        if inspection.problems:
+            raise CorruptError("; ".join(inspection.problems))
+
+    return for_each(report, sources, work)
+
+
+def describe(inspection: Inspection) -> dict[str, Any]:
+    """Return the facts of an inspection as JSON can hold them."""
+    from xraycodec.codecs.registry import name_of
+
+    values: dict[str, Any] = {"size_bytes": inspection.size_bytes}
+    header = inspection.header
+    if header is not None:
+        pixel_bytes = header.pixel_count * header.bits_stored / 8
+        values |= {
+            "codec": name_of(header.codec),
+            "frames": header.frames,
+            "rows": header.rows,
+            "columns": header.columns,
+            "bits_stored": header.bits_stored,
+            "signed": header.signed,
+            "photometric_interpretation": header.photometric_interpretation,
+            "tile": header.tile,
+            "tiles": header.tile_count,
+            "exact": header.exact,
+            "lossless": header.max_error == 0,
+            "max_error": header.max_error,
+            "model": header.model.hex() if any(header.model) else None,
+            "pixel_bytes": pixel_bytes,
+            "ratio": round(pixel_bytes / inspection.size_bytes, 4),
+            "rate_bpp": round(8 * inspection.size_bytes / header.pixel_count, 5),
+        }
+        if header.codec == "RNNC" and inspection.parameters is not None:
+            values |= _rnn_conv(inspection.parameters)
+    return values | {
+        "payload_bytes": inspection.payload_bytes,
+        "dicom_bytes": inspection.metadata_bytes,
+        "tiles_intact": inspection.tiles_intact,
+        "pixel_sha256": inspection.pixel_hash.hex() if inspection.pixel_hash else None,
+        "chunks": [
+            {"type": chunk.type, "offset": chunk.offset, "length": chunk.length}
+            for chunk in inspection.chunks
+        ],
+        "problems": list(inspection.problems),
+    }
+
+
+def _rnn_conv(parameters: bytes) -> dict[str, Any]:
+    from xraycodec.codecs.rnn_conv.parameters import Parameters
+    from xraycodec.errors import FormatError
+
+    try:
+        beta = Parameters.from_bytes(parameters).beta
+    except FormatError:
+        return {}
+    return {"beta": beta, "nominal_ratio": 256 / beta}
+
+
+def as_text(values: dict[str, Any]) -> str:
+    """Return the facts as people read them."""
+    if "codec" not in values:
+        return f"{human_size(values['size_bytes'])}, header unreadable"
+    frames = f" x {values['frames']} frames" if values["frames"] > 1 else ""
+    guarantee = (
+        "lossless"
+        if values["lossless"]
+        else "no error bound"
+        if values["max_error"] is None
+        else f"error at most {values['max_error']}"
+    )
+    nominal = f" (nominal {values['nominal_ratio']:g})" if "nominal_ratio" in values else ""
+    lines = [
+        f"{values['columns']} x {values['rows']}{frames}, {values['bits_stored']} bits"
+        f"{' signed' if values['signed'] else ''}, {values['photometric_interpretation']}",
+        f"  codec    {values['codec']}, {guarantee}, tiles of {values['tile'] or 'a frame'}",
+        f"  size     {human_size(values['size_bytes'])} of {human_size(values['pixel_bytes'])},"
+        f" {values['ratio']:.2f}:1{nominal}, {values['rate_bpp']:.3f} bpp",
+        f"  DICOM    {human_size(values['dicom_bytes']) if values['dicom_bytes'] else 'none'}",
+        f"  model    {values['model'] or 'none'}",
+        f"  pixels   SHA-256 {values['pixel_sha256'] or 'unreadable'}",
+    ]
+    return "\n".join(lines)

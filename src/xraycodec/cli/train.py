@@ -1,0 +1,139 @@
+"""``xrc train``."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from xraycodec.evaluation.crops import Crops
+    from xraycodec.training.loop import Progress as Line
+
+TABLE_CROPS = 2000
+"""Training crops that the frequency tables are counted over."""
+
+
+@click.group()
+def train() -> None:
+    """Train the networks of a codec."""
+
+
+@train.command("rnn-conv")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder in NIH's layout, or with train, validation and test in it.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for checkpoint, metrics and model; training goes on from what it holds.",
+)
+@click.option("--segment", type=click.Choice(["128", "256"]), default="128", show_default=True)
+@click.option(
+    "--config", type=click.Choice(["compact", "paper"]), default="compact", show_default=True
+)
+@click.option("--steps", type=click.IntRange(1), default=12_500, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--learning-rate", type=float, default=2e-4, show_default=True)
+@click.option("--final-learning-rate", type=float, default=2e-6, show_default=True)
+@click.option("--warm-up", type=click.IntRange(0), default=100, show_default=True, help="Steps.")
+@click.option(
+    "--loss",
+    type=click.Choice(["l1", "log-mse"]),
+    default="l1",
+    show_default=True,
+    help="l1 is the paper's; log-mse maximises the mean PSNR.",
+)
+@click.option(
+    "--start",
+    type=click.Choice(["random", "linear"]),
+    default="random",
+    show_default=True,
+    help="linear starts at the 16 x 16 block transform of the training crops.",
+)
+@click.option(
+    "--init",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Start from the averaged weights of another run's checkpoint.",
+)
+@click.option("--augment", is_flag=True, help="Turn and flip crops.")
+@click.option("--seed", type=int, default=2019, show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="bfloat16 is the faster where the processor has it.",
+)
+@click.option("--compile", "compiled", is_flag=True, help="Compile the network first (needs gcc).")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
+@click.option("--validate-every", type=click.IntRange(1), default=250, show_default=True)
+@click.option("--name", help="Name of the model pack; rnn-conv-CONFIG-SEGMENT without.")
+def rnn_conv(
+    data: Path, out: Path, init: Path | None, name: str | None, compiled: bool, **values: Any
+) -> int:
+    """Train RNN-Conv and export a model pack with its card.
+
+    20,000 / 1,000 / 500 random crops from patients that are in one split only, Adam, batch 16
+    and the L1 loss are the paper's; every departure is an option. An interrupted run goes on
+    when the same command is given again.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise click.ClickException(
+            "training needs torch: pip install 'xraycodec[train]'"
+        ) from error
+    from xraycodec.evaluation.crops import load_crops
+    from xraycodec.training.loop import Settings, Trainer
+
+    settings = Settings(segment=int(values.pop("segment")), compile=compiled, **values)
+    out.mkdir(parents=True, exist_ok=True)
+    crops = {
+        split: load_crops(data, split, settings.segment, settings.seed, out.parent / "crops")
+        for split in ("train", "validation")
+    }
+    trainer = Trainer(settings, crops["train"], crops["validation"], out)
+    if trainer.checkpoint.exists():
+        trainer.load(trainer.checkpoint, weights_only=False)
+        click.echo(f"resuming {trainer.checkpoint} at step {trainer.step}", err=True)
+    elif init is not None:
+        trainer.load(init, weights_only=True)
+    (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
+    trainer.run(_print_line)
+    return _export(out, name or f"rnn-conv-{settings.config}-{settings.segment}", crops["train"])
+
+
+def _print_line(line: Line) -> None:
+    left = time.strftime("%H:%M:%S", time.gmtime(line.seconds_left))
+    text = (
+        f"step {line.step}/{line.steps}  loss {line.loss:.4f}  rate {line.learning_rate:.1e}"
+        f"  {line.crops_per_second:.1f} crops/s  {left} left"
+    )
+    if line.psnr_db is not None:
+        shown = "  ".join(f"{256 // beta}:1 {psnr:.2f}" for beta, psnr in line.psnr_db.items())
+        text += f"\n  validation PSNR dB  {shown}"
+    click.echo(text)
+
+
+def _export(run: Path, name: str, crops: Crops) -> int:
+    from xraycodec.exact.pack import SUFFIX
+    from xraycodec.files import write_atomically
+    from xraycodec.training.export import export_pack, load_network
+    from xraycodec.training.model_card import model_card
+
+    network, training = load_network(run / "checkpoint.pt")
+    pack = export_pack(network, name, training["segment"], crops[:TABLE_CROPS], training)
+    write_atomically(run / f"{name}{SUFFIX}", pack, overwrite=True)
+    card = model_card(name, pack, training, run / "metrics.jsonl")
+    write_atomically(run / f"{name}.md", card.encode(), overwrite=True)
+    click.echo(f"wrote {run / name}{SUFFIX} ({len(pack):,} bytes) and its card")
+    return 0

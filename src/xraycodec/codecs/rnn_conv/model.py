@@ -1,0 +1,104 @@
+"""A trained RNN-Conv model: both networks, dequantiser and frequency tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xraycodec.entropy import FrequencyTables
+from xraycodec.errors import ModelError
+from xraycodec.exact.pack import ModelPack, find_pack, named_pack
+from xraycodec.exact.session import Network
+
+BLOCK = 16
+CODE_LIMIT = 127
+CODEC_ID = "RNNC"
+
+Codes = npt.NDArray[np.int8]
+Latents = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A pack made ready to run.
+
+    Attributes:
+        digest: names the pack in streams.
+        segment: side in pixels of the segments that it was trained on.
+        beta: channels of the bottleneck, most important first.
+        dequantiser: latent value of each code, ``(channel, code + 127)``, rising.
+        tables: one frequency table per channel.
+    """
+
+    digest: bytes
+    segment: int
+    beta: int
+    analysis: Network
+    synthesis: Network
+    dequantiser: Latents
+    tables: FrequencyTables
+
+    def quantise(self, latents: Latents) -> Codes:
+        """Nearest code of each latent; ``(channel, P, Q)`` in and out."""
+        codes = np.empty(latents.shape, np.int8)
+        for channel, values in enumerate(latents):
+            levels = self.dequantiser[channel]
+            halfway = (levels[1:] + levels[:-1]) / 2
+            codes[channel] = np.searchsorted(halfway, values) - CODE_LIMIT
+        return codes
+
+    def dequantise(self, codes: Codes) -> Latents:
+        """Latents of ``(channel, P, Q)`` codes; channels that were not kept come as zero."""
+        latents = np.zeros((self.beta, *codes.shape[1:]), np.float32)
+        for channel, values in enumerate(codes):
+            latents[channel] = self.dequantiser[channel][values.astype(np.intp) + CODE_LIMIT]
+        return latents
+
+
+@lru_cache(maxsize=4)
+def _load(digest: bytes, threads: int) -> Model:
+    pack = find_pack(digest)
+    if pack.codec != CODEC_ID:
+        raise ModelError(f"model pack {pack.name} serves codec {pack.codec}, not {CODEC_ID}")
+    try:
+        properties: dict[str, Any] = dict(pack.properties)
+        segment, block, beta = (int(properties[key]) for key in ("segment", "block", "beta"))
+        dequantiser = np.frombuffer(pack.members["dequantiser.f32"], "<f4").astype(np.float32)
+        dequantiser = dequantiser.reshape(beta, 2 * CODE_LIMIT + 1)
+        analysis, synthesis = pack.members["analysis.onnx"], pack.members["synthesis.onnx"]
+        tables = FrequencyTables.from_bytes(pack.members["frequencies.bin"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"model pack {pack.name} is incomplete: {error}") from error
+    if block != BLOCK or not np.all(np.diff(dequantiser) > 0):
+        raise ModelError(f"model pack {pack.name} has another block size or unordered codes")
+    return Model(
+        digest,
+        segment,
+        beta,
+        Network(analysis, threads),
+        Network(synthesis, threads),
+        dequantiser,
+        tables,
+    )
+
+
+def model_for(digest: bytes, threads: int = 0) -> Model:
+    """Return the model that a stream names, loaded once per thread count.
+
+    Raises:
+        ModelError: its pack is not at hand or does not fit.
+    """
+    return _load(digest, threads)
+
+
+def pack_for_segment(segment: int, configuration: str = "compact") -> ModelPack:
+    """Return the pack trained on ``segment`` pixels.
+
+    Raises:
+        ModelError: none was trained for this size.
+    """
+    return named_pack(f"rnn-conv-{configuration}-{segment}")

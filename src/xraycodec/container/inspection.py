@@ -1,0 +1,73 @@
+"""Looking at a stream without decoding it, sound or damaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xraycodec.container.assembly import Assembly
+from xraycodec.container.framing import Buffer, Chunk, byte_view, walk
+from xraycodec.container.header import Header
+from xraycodec.container.limits import DEFAULT_LIMITS, Limits
+from xraycodec.errors import NotXrcError, XrayCodecError
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a stream's chunks say.
+
+    Attributes:
+        size_bytes: the whole file.
+        chunks: every chunk that could be found, in order, damaged ones too.
+        header: what the image is; ``None`` if HEAD is missing, damaged or from a later version.
+        parameter_bytes: size of the codec's parameters; ``None`` if unreadable.
+        metadata_bytes: size of the DICOM data set once inflated; ``None`` if unreadable or absent.
+        payload_bytes: size of the DATA chunks found, frames not counted.
+        tiles_intact: tiles in DATA chunks that are whole and fit the index.
+        pixel_hash: SHA-256 of the decoded pixels; ``None`` if unreadable.
+        problems: what ``parse`` would refuse, in the order found; empty for a sound file.
+    """
+
+    size_bytes: int
+    chunks: tuple[Chunk, ...]
+    header: Header | None
+    parameter_bytes: int | None
+    metadata_bytes: int | None
+    payload_bytes: int
+    tiles_intact: int
+    pixel_hash: bytes | None
+    problems: tuple[str, ...]
+
+
+def inspect(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Inspection:
+    """Read all that can be read of a stream, listing problems in place of raising them.
+
+    Raises:
+        NotXrcError: no signature at byte 0.
+    """
+    view = byte_view(data)
+    assembly = Assembly(view, limits)
+    chunks: list[Chunk] = []
+    problems: list[str] = []
+    try:
+        for chunk in walk(view, limits):
+            chunks.append(chunk)
+            try:
+                assembly.accept(chunk)
+            except XrayCodecError as problem:
+                problems.append(str(problem))
+        assembly.check_end(chunks[-1])
+    except NotXrcError:
+        raise
+    except XrayCodecError as problem:
+        problems.append(str(problem))
+    return Inspection(
+        size_bytes=len(view),
+        chunks=tuple(chunks),
+        header=assembly.header,
+        parameter_bytes=None if assembly.parameters is None else len(assembly.parameters),
+        metadata_bytes=None if assembly.dicom is None else len(assembly.dicom),
+        payload_bytes=sum(chunk.length for chunk in chunks if chunk.type == "DATA"),
+        tiles_intact=assembly.tiles_intact,
+        pixel_hash=assembly.pixel_hash,
+        problems=tuple(problems),
+    )

@@ -1,0 +1,108 @@
+"""Reading a stream that is to be decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xraycodec.container.assembly import Assembly
+from xraycodec.container.framing import Buffer, Chunk, byte_view, walk
+from xraycodec.container.header import Header, unpack_header
+from xraycodec.container.limits import DEFAULT_LIMITS, Limits
+from xraycodec.errors import TruncatedError
+
+
+@dataclass(frozen=True, eq=False)
+class Container:
+    """Content of a stream whose every chunk was checked.
+
+    Attributes:
+        header: what the image is.
+        parameters: the codec's own.
+        dicom: data set without pixels, explicit VR little endian, or ``None``.
+        tiles: payloads in coding order (frame, row of tiles, column), views of the parsed bytes.
+            Fewer than ``header.tile_count`` only if the file was cut off.
+        pixel_hash: 32 bytes to compare with :func:`~xraycodec.container.hash_pixels`; empty if
+            the file was cut off before it.
+        complete: ``False`` if the file was cut off.
+        chunks: every chunk, ancillary ones too, in order.
+    """
+
+    header: Header
+    parameters: bytes
+    dicom: bytes | None
+    tiles: Sequence[memoryview]
+    pixel_hash: bytes
+    complete: bool
+    chunks: tuple[Chunk, ...]
+
+
+def parse(
+    data: Buffer, limits: Limits = DEFAULT_LIMITS, *, allow_truncated: bool = False
+) -> Container:
+    """Read a stream and check everything but what only a codec can.
+
+    Args:
+        data: the whole stream and nothing else; see
+            :func:`~xraycodec.container.read_length` for one inside a longer buffer. The tiles
+            refer to it.
+        limits: sizes to accept.
+        allow_truncated: return what a file that was cut off still holds, if that includes its
+            index. A tile counts as intact if its whole DATA chunk is there and its CRC-32 holds.
+
+    Raises:
+        NotXrcError: no signature at byte 0.
+        TruncatedError: the file ends before DONE does; the message counts the intact tiles.
+        CorruptError: the bytes contradict the format or a CRC-32.
+        UnsupportedFormatError: a version, critical chunk, code or reserved bit of a later writer.
+        LimitError: a size exceeds ``limits``.
+    """
+    view = byte_view(data)
+    assembly = Assembly(view, limits)
+    chunks: list[Chunk] = []
+    complete = True
+    try:
+        for chunk in walk(view, limits):
+            assembly.accept(chunk)
+            chunks.append(chunk)
+        assembly.check_end(chunks[-1])
+    except TruncatedError as cut:
+        if not allow_truncated:
+            raise TruncatedError(f"{cut}; {_count_intact(assembly)}") from None
+        complete = False
+    header, parameters, index = assembly.header, assembly.parameters, assembly.index
+    if header is None or parameters is None or index is None:
+        raise TruncatedError(
+            f"the file ends at byte {len(view)}, before the end of 'INDX'; no tile can be found"
+        )
+    return Container(
+        header=header,
+        parameters=parameters,
+        dicom=assembly.dicom,
+        tiles=assembly.tiles(index),
+        pixel_hash=assembly.pixel_hash or b"",
+        complete=complete,
+        chunks=tuple(chunks),
+    )
+
+
+def read_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
+    """Read HEAD from the first 84 bytes of a stream, or more.
+
+    Raises:
+        NotXrcError: no signature at byte 0.
+        TruncatedError: ``data`` ends before HEAD does.
+        CorruptError: the first chunk is not a sound HEAD.
+        UnsupportedFormatError: a version, code or reserved bit of a later writer.
+        LimitError: a size exceeds ``limits``.
+    """
+    view = byte_view(data)
+    head = next(walk(view, limits))
+    Assembly(view, limits).accept(head)  # refuses all but a sound HEAD here
+    return unpack_header(head.payload(view), head.place)
+
+
+def _count_intact(assembly: Assembly) -> str:
+    if assembly.header is None:
+        return "no tile is intact"
+    return f"{assembly.tiles_intact} of {assembly.header.tile_count} tiles are intact"

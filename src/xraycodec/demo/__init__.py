@@ -1,0 +1,1 @@
+"""A demonstration on a synthetic radiograph."""

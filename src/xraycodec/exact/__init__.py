@@ -1,0 +1,1 @@
+"""Networks as the codecs run them: model packs and the interpreters that evaluate them."""

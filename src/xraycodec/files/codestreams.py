@@ -1,0 +1,195 @@
+"""Headers of JPEG, JPEG-LS and JPEG 2000 codestreams, and their decoders.
+
+A codestream's own dimensions decide how much memory its decoder takes, whatever the file
+around it says; they are read here first. Clauses: T.81 B.2.2 (frame header), T.87 C.2.2,
+T.800 A.5.1 (SIZ).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xraycodec.errors import CorruptImageError, UnsupportedImageError
+from xraycodec.files.checks import check_pixels, damage_as_corrupt
+from xraycodec.image import XRay
+
+_SOF55 = 0xF7  # JPEG-LS frame header
+_STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those three are DHT, JPG, DAC
+
+
+@dataclass(frozen=True)
+class FrameHeader:
+    """What a codestream's header says of its image.
+
+    Attributes:
+        rows, columns: size in pixels.
+        components: channels.
+        bits: bits of a sample.
+        signed: whether samples are two's complement.
+        lossless_ls: the codestream is JPEG-LS (which may be near-lossless).
+    """
+
+    rows: int
+    columns: int
+    components: int
+    bits: int
+    signed: bool = False
+    lossless_ls: bool = False
+
+
+def read_jpeg_header(data: bytes) -> FrameHeader:
+    """Header of a JPEG (T.81) or JPEG-LS (T.87) codestream.
+
+    Raises:
+        CorruptImageError: no frame header before the first scan or the end.
+    """
+    position = 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            raise CorruptImageError(
+                f"JPEG: byte {position} is 0x{data[position]:02x} where a marker must begin"
+            )
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if marker in _STANDALONE:
+            position += 2
+            continue
+        if marker in _SOF or marker == _SOF55:
+            if position + 10 > len(data):
+                break
+            bits, rows, columns, components = struct.unpack_from(">BHHB", data, position + 4)
+            return FrameHeader(rows, columns, components, bits, lossless_ls=marker == _SOF55)
+        if marker in (0xDA, 0xD9):
+            raise CorruptImageError(f"JPEG: no frame header before byte {position}")
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        if length < 2:
+            raise CorruptImageError(
+                f"JPEG: segment at byte {position} claims {length} bytes; allowed is 2 or more"
+            )
+        position += 2 + length
+    raise CorruptImageError(f"JPEG: the {len(data)} bytes end before the frame header")
+
+
+def read_jpeg2000_header(data: bytes) -> FrameHeader:
+    """Header of a raw JPEG 2000 codestream, from its SIZ segment.
+
+    Raises:
+        CorruptImageError: no SIZ segment, or one that makes no sense.
+    """
+    if len(data) < 45 or data[:4] != b"\xff\x4f\xff\x51":
+        raise CorruptImageError("JPEG 2000: the codestream does not begin with SOC and SIZ")
+    x, y, x0, y0, tile_x, tile_y = struct.unpack_from(">IIIIII", data, 8)
+    components, depth, step_x, step_y = struct.unpack_from(">HBBB", data, 40)
+    if 0 in (step_x, step_y, tile_x, tile_y, components) or x0 >= x or y0 >= y:
+        raise CorruptImageError(
+            f"JPEG 2000: SIZ gives a grid of {x} x {y} from ({x0}, {y0}), tiles of"
+            f" {tile_x} x {tile_y}, {components} component(s), sub-sampling {step_x} x {step_y}"
+        )
+    return FrameHeader(
+        rows=-(-y // step_y) - -(-y0 // step_y),
+        columns=-(-x // step_x) - -(-x0 // step_x),
+        components=components,
+        bits=(depth & 0x7F) + 1,
+        signed=bool(depth & 0x80),
+    )
+
+
+def check_gray(header: FrameHeader) -> None:
+    """Refuse what is not one channel of at most 16 bits.
+
+    Raises:
+        UnsupportedImageError: several components, or deeper samples.
+    """
+    if header.components != 1:
+        raise UnsupportedImageError(
+            f"the codestream has {header.components} components; allowed is 1 (grayscale)"
+        )
+    if not 1 <= header.bits <= 16:
+        raise UnsupportedImageError(
+            f"the codestream has {header.bits} bits a sample; allowed are 1 to 16"
+        )
+
+
+def decode_codestream(data: bytes, header: FrameHeader) -> npt.NDArray[Any]:
+    """Decode one JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream to ``(row, column)`` samples.
+
+    Args:
+        data: the codestream, checked by the caller through ``header``.
+        header: as read from ``data``.
+
+    Raises:
+        CorruptImageError: the decoder refuses it, or its result contradicts the header.
+    """
+    import imagecodecs
+
+    if data[:2] == b"\xff\x4f":
+        # OpenJPEG reads HTJ2K, too; imagecodecs.htj2k_decode drops its errors and returns junk.
+        what, name = "JPEG 2000", "jpeg2k_decode"
+    elif header.lossless_ls:
+        what, name = "JPEG-LS", "jpegls_decode"
+    else:
+        what, name = "JPEG", "jpeg8_decode"
+    # Cut short, JPEG decodes to gray without complaint, and CharLS spins for half a minute.
+    # Entropy-coded data never contain the marker, for both stuff a bit or byte after FF.
+    if what != "JPEG 2000" and data.find(b"\xff\xd9", data.rfind(b"\xff\xda") + 2) < 0:
+        raise CorruptImageError(f"{what}: the {len(data)} bytes end before the end-of-image marker")
+    decoder: Callable[[bytes], npt.NDArray[Any]] = getattr(imagecodecs, name)
+    with damage_as_corrupt(what):
+        samples: npt.NDArray[Any] = np.asarray(decoder(data))
+    if samples.shape != (header.rows, header.columns) or samples.dtype.kind not in "ui":
+        raise CorruptImageError(
+            f"{what}: decoded to {samples.dtype.name} of shape {samples.shape}; the header says"
+            f" {header.rows} rows x {header.columns} columns"
+        )
+    return samples
+
+
+def decode_jpeg(data: bytes, max_pixels: int) -> XRay:
+    """Decode a grayscale JPEG or JPEG-LS file, lossy or lossless, of 2 to 16 bits."""
+    return _to_xray(data, read_jpeg_header(data), max_pixels)
+
+
+def decode_jpeg2000(data: bytes, max_pixels: int) -> XRay:
+    """Decode a grayscale JPEG 2000 or HTJ2K file, raw codestream or JP2."""
+    codestream = data if data[:2] == b"\xff\x4f" else _codestream_of_jp2(data)
+    return _to_xray(codestream, read_jpeg2000_header(codestream), max_pixels)
+
+
+def _to_xray(data: bytes, header: FrameHeader, max_pixels: int) -> XRay:
+    check_gray(header)
+    check_pixels(header.rows, header.columns, 1, max_pixels)
+    samples = decode_codestream(data, header)
+    width = 8 if header.bits <= 8 else 16
+    return XRay(samples.astype(f"{'int' if header.signed else 'uint'}{width}"), header.bits)
+
+
+def _codestream_of_jp2(data: bytes) -> bytes:
+    """The contiguous codestream box of a JP2 file (T.800 annex I)."""
+    position = 0
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        header_bytes = 8
+        if length == 1 and position + 16 <= len(data):
+            (length,) = struct.unpack_from(">Q", data, position + 8)
+            header_bytes = 16
+        elif length == 0:
+            length = len(data) - position
+        if length < header_bytes:
+            raise CorruptImageError(f"JP2: box at byte {position} claims {length} bytes")
+        body = data[position + header_bytes : position + length]
+        if kind == b"jp2c":
+            return body
+        # A palette would turn the codestream's samples, mere indices, into colours.
+        if kind == b"jp2h" and b"pclr" in body:
+            raise UnsupportedImageError("JP2: the image has a palette; allowed is grayscale")
+        position += length
+    raise CorruptImageError("JP2: no codestream box")

@@ -1,0 +1,244 @@
+"""DICOM files in: PS3.10 files and bare data sets to an XRay.
+
+pydicom parses; this module checks what it finds against what an XRay can be. Nothing that
+pydicom warns about or raises gets out: damage is a CorruptImageError.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xraycodec.errors import CorruptImageError, LimitError, UnsupportedImageError
+from xraycodec.files import dicom_frames
+from xraycodec.files.checks import check_pixels, damage_as_corrupt
+from xraycodec.files.dicom_frames import PixelLayout
+from xraycodec.image import PhotometricInterpretation, XRay
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+PIXEL_GROUP = 0x7FE0
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_METADATA_BYTES = 2**26  # what a deflated data set may hold beside its pixels
+
+# Bytes of the unit in which a value representation is swapped; pydicom leaves these as read.
+_UNIT_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """A data set as it lay in the file, and the transfer syntax it was in."""
+
+    dataset: Dataset
+    transfer_syntax: str
+
+
+def decode(data: bytes, max_pixels: int) -> XRay:
+    """Decode a grayscale DICOM object, native or compressed.
+
+    Values are stored values: no modality or VOI look-up table is applied. Bits of a cell that
+    are not Bits Stored (embedded overlays, junk) are cut off. One frame gives
+    ``(row, column)``, several ``(frame, row, column)``.
+
+    Raises:
+        UnsupportedImageError: no pixel data, colour, floats, 1, 32 or 64 bits allocated, an
+            unknown transfer syntax.
+        CorruptImageError: elements missing or contradictory, pixel data damaged.
+        LimitError: more pixels than ``max_pixels``, or a deflated data set beyond reason.
+    """
+    with warnings.catch_warnings(), damage_as_corrupt("DICOM"):
+        warnings.simplefilter("ignore")
+        parsed = _parse(data, max_pixels)
+        dataset = parsed.dataset
+        _check_kind(dataset)
+        layout = _layout(dataset)
+        check_pixels(layout.rows, layout.columns, layout.frames, max_pixels)
+        pixels = dicom_frames.stored_values(_cells(parsed, layout), layout)
+        photometric: PhotometricInterpretation = dataset.PhotometricInterpretation.strip()
+        return XRay(
+            pixels[0] if layout.frames == 1 else pixels,
+            layout.bits_stored,
+            photometric,
+            dicom=_without_pixels(parsed),
+        )
+
+
+def parse_data_set(data: bytes, *, implicit: bool = False, little: bool = True) -> Dataset:
+    """Parse a data set without preamble or file meta information.
+
+    Raises:
+        CorruptImageError: it ends inside an element.
+    """
+    from pydicom.filereader import read_dataset
+
+    dataset = read_dataset(io.BytesIO(data), implicit, little)
+    # pydicom gives an empty data set where the last element is cut short.
+    if data and not dataset:
+        raise CorruptImageError(f"no data set can be parsed from {len(data)} bytes")
+    end = len(data)
+    for tag in dataset.keys():  # noqa: SIM118 - the data set itself iterates over values
+        element = dataset.get_item(tag)
+        end = len(data)
+        if element.is_raw and element.length != _UNDEFINED_LENGTH:
+            end = element.value_tell + element.length
+            if end > len(data):
+                raise CorruptImageError(
+                    f"element {tag} claims {element.length} bytes; {len(data) - element.value_tell}"
+                    " are left"
+                )
+    # pydicom takes the beginning of an element's header for the end of the file.
+    if 0 < len(data) - end < 8 and data[end:].strip(b"\0"):
+        raise CorruptImageError(f"the last {len(data) - end} bytes are no whole element")
+    return dataset
+
+
+def _parse(data: bytes, max_pixels: int) -> _Parsed:
+    from pydicom.filereader import read_dataset
+
+    stream = io.BytesIO(data)
+    stream.seek(132 if data[128:132] == b"DICM" else 0)
+    transfer_syntax = ""
+    if data[stream.tell() : stream.tell() + 2] == b"\x02\x00":
+        # The group's own length is wrong too often to be used.
+        meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
+        transfer_syntax = str(meta.get("TransferSyntaxUID", "") or "").strip()
+    body = data[stream.tell() :]
+    if not transfer_syntax:
+        transfer_syntax = _guess_transfer_syntax(body)
+    if transfer_syntax == dicom_frames.DEFLATED:
+        body = _inflate(body, 2 * max_pixels + _METADATA_BYTES)
+    dataset = parse_data_set(
+        body,
+        implicit=transfer_syntax == dicom_frames.IMPLICIT_LITTLE,
+        little=transfer_syntax != dicom_frames.EXPLICIT_BIG,
+    )
+    return _Parsed(dataset, transfer_syntax)
+
+
+def _guess_transfer_syntax(body: bytes) -> str:
+    """For files that do not say: native, explicit if a value representation is in its place."""
+    if not (body[4:6].isalpha() and body[4:6].isupper()):
+        return dicom_frames.IMPLICIT_LITTLE
+    # The first group is a small number in either byte order.
+    little = body[1] == 0
+    return dicom_frames.EXPLICIT_LITTLE if little else dicom_frames.EXPLICIT_BIG
+
+
+def _inflate(body: bytes, limit_bytes: int) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(body, limit_bytes + 1)
+    if len(inflated) > limit_bytes:
+        raise LimitError(f"the deflated data set exceeds the limit of {limit_bytes} bytes")
+    if not inflater.eof:
+        raise CorruptImageError("the deflated data set ends before its last block")
+    return inflated
+
+
+def _check_kind(dataset: Dataset) -> None:
+    """Refuse what is no grayscale integer image."""
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise UnsupportedImageError("the object holds Float Pixel Data; allowed are integers")
+    if "PixelData" not in dataset:
+        raise UnsupportedImageError("the object holds no Pixel Data")
+    samples = _integer(dataset, "SamplesPerPixel", default=1)
+    photometric = str(dataset.get("PhotometricInterpretation", "") or "").strip()
+    if not photometric:
+        raise CorruptImageError("Photometric Interpretation is missing")
+    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise UnsupportedImageError(
+            f"Photometric Interpretation is {photometric}, Samples per Pixel {samples}; allowed"
+            " are MONOCHROME1 and MONOCHROME2 with 1"
+        )
+
+
+def _layout(dataset: Dataset) -> PixelLayout:
+    allocated = _integer(dataset, "BitsAllocated")
+    if allocated not in (8, 16):
+        raise UnsupportedImageError(f"Bits Allocated is {allocated}; allowed are 8 and 16")
+    stored = _integer(dataset, "BitsStored")
+    if not 1 <= stored <= allocated:
+        raise CorruptImageError(f"Bits Stored is {stored}; allowed are 1 to {allocated}")
+    high_bit = _integer(dataset, "HighBit", default=stored - 1)
+    if not stored - 1 <= high_bit < allocated:
+        raise CorruptImageError(
+            f"High Bit is {high_bit}; allowed are {stored - 1} to {allocated - 1} for {stored}"
+            f" bits stored in {allocated}"
+        )
+    representation = _integer(dataset, "PixelRepresentation", default=0)
+    if representation not in (0, 1):
+        raise CorruptImageError(f"Pixel Representation is {representation}; allowed are 0 and 1")
+    return PixelLayout(
+        frames=_integer(dataset, "NumberOfFrames", default=1),
+        rows=_integer(dataset, "Rows"),
+        columns=_integer(dataset, "Columns"),
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=high_bit,
+        signed=representation == 1,
+    )
+
+
+def _integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
+    try:
+        value = dataset.get(keyword)
+    except Exception as error:  # pydicom raises many kinds on bytes that do not fit the VR
+        raise CorruptImageError(f"{keyword} cannot be read: {error}") from error
+    if value is None or value == "":
+        if default is None:
+            raise CorruptImageError(f"{keyword} is missing")
+        return default
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise CorruptImageError(f"{keyword} is {value!r}; allowed is one integer") from error
+
+
+def _cells(parsed: _Parsed, layout: PixelLayout) -> np.ndarray[Any, Any]:
+    element = parsed.dataset["PixelData"]
+    native = parsed.transfer_syntax in dicom_frames.NATIVE
+    if element.is_undefined_length == native:
+        raise CorruptImageError(
+            f"Pixel Data is {'encapsulated' if native else 'native'}, which contradicts transfer"
+            f" syntax {parsed.transfer_syntax}"
+        )
+    if native:
+        big_endian = parsed.transfer_syntax == dicom_frames.EXPLICIT_BIG
+        return dicom_frames.native_cells(
+            element.value, layout, big_endian=big_endian, words=element.VR == "OW"
+        )
+    tables = [
+        parsed.dataset.get(keyword)
+        for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+    ]
+    extended = (tables[0], tables[1]) if tables[0] and tables[1] else None
+    return dicom_frames.encapsulated_cells(element.value, layout, parsed.transfer_syntax, extended)
+
+
+def _without_pixels(parsed: _Parsed) -> bytes:
+    """The data set less its pixel group, as explicit VR little endian."""
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
+    dataset = parsed.dataset
+    for tag in list(dataset.keys()):
+        if tag.group in (0x0000, 0x0002, PIXEL_GROUP):
+            del dataset[tag]
+    if parsed.transfer_syntax == dicom_frames.EXPLICIT_BIG:
+        dataset.walk(_swap_units)
+    stream = DicomBytesIO()
+    stream.is_little_endian = True
+    stream.is_implicit_VR = False
+    write_dataset(stream, dataset)
+    return bytes(stream.getvalue())
+
+
+def _swap_units(_dataset: Dataset, element: Any) -> None:
+    unit_bytes = _UNIT_BYTES.get(element.VR)
+    if unit_bytes and isinstance(element.value, bytes) and len(element.value) % unit_bytes == 0:
+        element.value = np.frombuffer(element.value, f"u{unit_bytes}").byteswap().tobytes()

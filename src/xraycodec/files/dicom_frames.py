@@ -1,0 +1,302 @@
+"""Frames of DICOM pixel data: found, decoded, and checked against the data set.
+
+::
+
+    Pixel Data ─┬─ native ─────────────────────────────────────┬─▶ cells ──▶ stored values
+                └─ encapsulated ─ fragments ─ frames ─ decoder ┘
+
+A cell is a pixel as allocated; its stored value is Bits Stored bits of it that end at High Bit
+(PS3.5 8.1.1). Encapsulation is PS3.5 A.4.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xraycodec.errors import CorruptImageError, UnsupportedImageError
+from xraycodec.files import jpegxl
+from xraycodec.files.checks import damage_as_corrupt
+from xraycodec.files.codestreams import (
+    check_gray,
+    decode_codestream,
+    read_jpeg2000_header,
+    read_jpeg_header,
+)
+from xraycodec.image import Pixels
+
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+NATIVE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED))
+
+_RLE = "1.2.840.10008.1.2.5"
+_JPEG = "1.2.840.10008.1.2.4."
+_FAMILIES = {
+    _RLE: "rle",
+    **{_JPEG + n: "jpeg" for n in ("50", "51", "57", "70", "80", "81")},
+    **{_JPEG + n: "jpeg2000" for n in ("90", "91", "201", "202", "203")},
+    **{_JPEG + n: "jpegxl" for n in ("110", "111", "112")},
+}
+
+
+@dataclass(frozen=True)
+class PixelLayout:
+    """The Image Pixel module, checked: how cells lie in the pixel data.
+
+    Attributes:
+        frames, rows, columns: dimensions, each 1 or more.
+        bits_allocated: 8 or 16.
+        bits_stored: 1 to ``bits_allocated``.
+        high_bit: ``bits_stored - 1`` to ``bits_allocated - 1``.
+        signed: Pixel Representation 1.
+    """
+
+    frames: int
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(frame, row, column)``."""
+        return self.frames, self.rows, self.columns
+
+    @property
+    def cell(self) -> np.dtype[Any]:
+        """Unsigned type of a cell in native byte order."""
+        return np.dtype(f"u{self.bits_allocated // 8}")
+
+
+def native_cells(
+    value: bytes, layout: PixelLayout, *, big_endian: bool, words: bool
+) -> npt.NDArray[Any]:
+    """Cells of uncompressed pixel data.
+
+    Args:
+        value: Pixel Data.
+        layout: what the data set says of it.
+        big_endian: the byte order of the transfer syntax.
+        words: the value representation is OW, whose unit is 16 bits whatever a cell is.
+
+    Returns:
+        ``(frame, row, column)``.
+
+    Raises:
+        CorruptImageError: too few bytes, or whole frames more than the data set says.
+    """
+    frame_bytes = layout.rows * layout.columns * layout.cell.itemsize
+    expected = layout.frames * frame_bytes
+    if len(value) < expected:
+        raise CorruptImageError(
+            f"Pixel Data holds {len(value)} bytes; {layout.frames} frame(s) of {layout.rows} rows"
+            f" x {layout.columns} columns at {layout.bits_allocated} bits need {expected}"
+        )
+    # Padding after the last frame is common; more of it than the even length needs is no harm.
+    if len(value) - expected >= max(frame_bytes, 2):
+        raise CorruptImageError(
+            f"Pixel Data holds {len(value)} bytes, {len(value) // frame_bytes} frames;"
+            f" Number of Frames is {layout.frames}"
+        )
+    if big_endian and words and layout.bits_allocated == 8:
+        swapped = np.frombuffer(value[: len(value) // 2 * 2], ">u2").astype("<u2").tobytes()
+        value = swapped + value[len(swapped) :]
+    stored = layout.cell.newbyteorder(">" if big_endian else "<")
+    cells = np.frombuffer(value, stored, count=layout.frames * layout.rows * layout.columns)
+    return cells.reshape(layout.shape).astype(layout.cell)
+
+
+def encapsulated_cells(
+    value: bytes,
+    layout: PixelLayout,
+    transfer_syntax: str,
+    extended_offsets: tuple[bytes, bytes] | None,
+) -> npt.NDArray[Any]:
+    """Cells of compressed pixel data.
+
+    Args:
+        value: Pixel Data, from the item of the basic offset table on.
+        layout: what the data set says of it.
+        transfer_syntax: its UID.
+        extended_offsets: Extended Offset Table and its lengths, where present.
+
+    Returns:
+        ``(frame, row, column)``. Where a codestream has fewer bits than a cell, its samples
+        are the low bits.
+
+    Raises:
+        UnsupportedImageError: an unknown transfer syntax, or colour codestreams.
+        CorruptImageError: frames missing, damaged or of another size.
+    """
+    family = _FAMILIES.get(transfer_syntax)
+    if family is None:
+        raise UnsupportedImageError(f"transfer syntax {transfer_syntax} is not supported")
+    frames = split_frames(value, layout.frames, extended_offsets)
+    cells = np.empty(layout.shape, layout.cell)
+    for number, frame in enumerate(frames):
+        try:
+            cells[number] = _decode_frame(frame, family, layout)
+        except (CorruptImageError, UnsupportedImageError) as error:
+            raise type(error)(f"frame {number}: {error}") from error
+    return cells
+
+
+def split_frames(
+    value: bytes, frames: int, extended_offsets: tuple[bytes, bytes] | None = None
+) -> list[bytes]:
+    """Compressed frames of encapsulated pixel data, fragments joined.
+
+    Offset tables count only if every offset meets the start of a fragment, because writers
+    that leave them wrong are common; without one, fragments and frames that are equal in
+    number pair up, and otherwise a frame ends with an end-of-image marker.
+
+    Raises:
+        CorruptImageError: broken items, or another number of frames.
+    """
+    from pydicom.encaps import generate_frames, parse_basic_offsets, parse_fragments
+
+    with damage_as_corrupt("encapsulated Pixel Data"):
+        if value[:4] != b"\xfe\xff\x00\xe0":
+            raise CorruptImageError("Pixel Data does not begin with a basic offset table item")
+        (table_bytes,) = struct.unpack_from("<I", value, 4)
+        start = 8 + table_bytes
+        fragments = set(parse_fragments(value[start:])[1])
+        basic = parse_basic_offsets(value) if table_bytes % 4 == 0 else []
+        if extended_offsets and not _extended_table_fits(extended_offsets, frames, fragments):
+            extended_offsets = None
+        if not _table_fits(basic, frames, fragments):
+            value = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" + value[start:]
+        found = list(
+            generate_frames(value, number_of_frames=frames, extended_offsets=extended_offsets)
+        )
+    if len(found) != frames:
+        raise CorruptImageError(f"Pixel Data holds {len(found)} frames; the data set says {frames}")
+    return found
+
+
+def stored_values(cells: npt.NDArray[Any], layout: PixelLayout) -> Pixels:
+    """Stored values of cells: overlays and junk around the bits stored cut off, sign extended.
+
+    Args:
+        cells: unsigned, ``layout.bits_allocated`` wide.
+        layout: where the stored bits lie.
+
+    Returns:
+        The same shape, signed or unsigned as the layout says.
+    """
+    unused = layout.bits_allocated - layout.bits_stored
+    signed = np.dtype(f"i{cells.dtype.itemsize}")
+    if unused == 0:
+        return cells.view(signed) if layout.signed else cells
+    # High Bit goes to the top, what lies above falls out; then down again, with the sign or not.
+    top = cells << (layout.bits_allocated - 1 - layout.high_bit)
+    return (top.view(signed) if layout.signed else top) >> unused
+
+
+def _decode_frame(frame: bytes, family: str, layout: PixelLayout) -> npt.NDArray[Any]:
+    """Cells ``(row, column)`` of one compressed frame."""
+    if family == "rle":
+        return _decode_rle(frame, layout)
+    if family == "jpegxl":
+        xl = jpegxl.read_header(frame)
+        if xl.animated:
+            raise CorruptImageError("JPEG XL: an animation; allowed is one image in a frame")
+        _check_size(xl.rows, xl.columns, xl.bits, layout)
+        samples = jpegxl.decode_samples(frame, xl, xl.rows * xl.columns)
+        bits = xl.bits
+    else:
+        read_header = read_jpeg_header if family == "jpeg" else read_jpeg2000_header
+        expected = b"\xff\xd8" if family == "jpeg" else b"\xff\x4f"
+        if frame[:2] != expected:
+            raise CorruptImageError(
+                f"the frame begins with {frame[:4].hex(' ')}; its transfer syntax needs"
+                f" {expected.hex(' ')}"
+            )
+        header = read_header(frame)
+        check_gray(header)
+        _check_size(header.rows, header.columns, header.bits, layout)
+        samples = decode_codestream(frame, header)
+        bits = header.bits
+    if samples.dtype.kind == "i":
+        samples = samples.astype(np.dtype(f"i{layout.cell.itemsize}")).view(layout.cell)
+    cells = samples.astype(layout.cell, copy=False)
+    # A codestream of the stored bits alone lies at bit 0, not below High Bit as in a cell.
+    if bits <= layout.high_bit:
+        cells = cells << (layout.high_bit + 1 - layout.bits_stored)
+    return cells
+
+
+def _decode_rle(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
+    """RLE of PS3.5 annex G: one PackBits segment a byte plane, most significant first."""
+    import imagecodecs
+
+    planes = layout.cell.itemsize
+    if len(frame) < 64 or int.from_bytes(frame[:4], "little") != planes:
+        raise CorruptImageError(
+            f"RLE: {int.from_bytes(frame[:4], 'little')} segments in {len(frame)} bytes;"
+            f" {layout.bits_allocated} bits allocated need {planes} after a header of 64 bytes"
+        )
+    offsets = struct.unpack_from(f"<{planes}I", frame, 4)
+    ends = (*offsets[1:], len(frame))
+    expected = layout.rows * layout.columns
+    octets = np.empty((planes, expected), np.uint8)
+    # imagecodecs.dicomrle_decode takes the whole frame, but trusts these offsets.
+    for plane, (begin, end) in enumerate(zip(offsets, ends, strict=True)):
+        if not 64 <= begin < end <= len(frame):
+            raise CorruptImageError(
+                f"RLE: segment {plane} lies at bytes {begin} to {end} of {len(frame)}"
+            )
+        # Two bytes become at most 128, so the frame itself bounds the memory taken.
+        with damage_as_corrupt(f"RLE: segment {plane}"):
+            decoded = imagecodecs.packbits_decode(frame[begin:end])
+        if len(decoded) != expected:
+            raise CorruptImageError(
+                f"RLE: segment {plane} decodes to {len(decoded)} bytes; {layout.rows} rows x"
+                f" {layout.columns} columns need {expected}"
+            )
+        octets[plane] = np.frombuffer(decoded, np.uint8)
+    cells = np.ascontiguousarray(octets.T).view(layout.cell.newbyteorder(">"))
+    return cells.reshape(layout.rows, layout.columns)
+
+
+def _check_size(rows: int, columns: int, bits: int, layout: PixelLayout) -> None:
+    """Check a codestream against the data set before its decoder takes memory."""
+    if (rows, columns) != (layout.rows, layout.columns):
+        raise CorruptImageError(
+            f"the codestream has {rows} rows x {columns} columns; the data set says"
+            f" {layout.rows} x {layout.columns}"
+        )
+    if bits > layout.bits_allocated:
+        raise CorruptImageError(
+            f"the codestream has {bits} bits a sample; the data set allocates"
+            f" {layout.bits_allocated}"
+        )
+
+
+def _table_fits(offsets: list[int], frames: int, fragments: set[int]) -> bool:
+    ascending = all(a < b for a, b in pairwise(offsets))
+    return len(offsets) == frames and offsets[0] == 0 and ascending and fragments >= set(offsets)
+
+
+def _extended_table_fits(tables: tuple[bytes, bytes], frames: int, fragments: set[int]) -> bool:
+    offsets, lengths = (
+        list(struct.unpack(f"<{len(table) // 8}Q", table[: len(table) // 8 * 8]))
+        for table in tables
+    )
+    if not _table_fits(offsets, frames, fragments) or len(lengths) != frames:
+        return False
+    # One fragment a frame (PS3.3 C.7.6.3): a length that runs into the next frame is wrong.
+    following = [*offsets[1:], max(fragments) + (1 << 32)]
+    return len(fragments) == frames and all(
+        offset + 8 + length <= end
+        for offset, length, end in zip(offsets, lengths, following, strict=True)
+    )

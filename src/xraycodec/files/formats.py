@@ -1,0 +1,158 @@
+"""The table of formats, and the four verbs over it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError, XrayCodecError
+from xraycodec.files import (
+    codestreams,
+    dicom,
+    dicom_writer,
+    jpegxl,
+    npy,
+    pgm,
+    png,
+    tiff,
+)
+from xraycodec.files.atomic import write_atomically
+from xraycodec.files.checks import MAX_PIXELS
+from xraycodec.files.signatures import sniff
+from xraycodec.image import XRay
+
+_DECODERS: dict[str, Callable[[bytes, int], XRay]] = {
+    "dicom": dicom.decode,
+    "png": png.decode,
+    "tiff": tiff.decode,
+    "pgm": pgm.decode,
+    "npy": npy.decode,
+    "jpegxl": jpegxl.decode,
+    "jpeg2000": codestreams.decode_jpeg2000,
+    "jpegls": codestreams.decode_jpeg,
+    "jpeg": codestreams.decode_jpeg,
+}
+
+_ENCODERS: dict[str, Callable[[XRay], bytes]] = {
+    "dicom": dicom_writer.encode,
+    "png": png.encode,
+    "tiff": tiff.encode,
+    "pgm": pgm.encode,
+    "npy": npy.encode,
+    "jpegxl": jpegxl.encode,
+}
+
+_SUFFIXES = {
+    ".dcm": "dicom",
+    ".dicom": "dicom",
+    ".png": "png",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".pgm": "pgm",
+    ".npy": "npy",
+    ".jxl": "jpegxl",
+}
+
+
+def decode(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) -> XRay:
+    """Decode an image file of any format that :func:`~xraycodec.files.sniff` names.
+
+    Args:
+        data: the whole file.
+        name: what messages call it.
+        max_pixels: limit over all frames, checked before memory is taken.
+
+    Returns:
+        The radiograph. Gray images stored as RGB or RGBA PNG (equal channels, opaque) count as
+        grayscale; samples of 1, 2 and 4 bits keep their values in 8-bit pixels.
+
+    Raises:
+        UnsupportedImageError: an unknown format, or colour, floats, more than 16 bits.
+        CorruptImageError: the file is damaged or contradicts itself.
+        LimitError: more pixels than ``max_pixels``.
+    """
+    data = bytes(data)
+    try:
+        if not data:
+            raise CorruptImageError("the file is empty")
+        found = sniff(data)
+        if found is None:
+            raise UnsupportedImageError(
+                f"no known image format begins with {data[:8].hex(' ')}; allowed are"
+                f" {', '.join(_DECODERS)}"
+            )
+        return _DECODERS[found](data, max_pixels)
+    except XrayCodecError as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def read(source: str | os.PathLike[str] | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> XRay:
+    """Read an image file: a path, or a binary stream from its position to its end.
+
+    Raises:
+        OSError: the file cannot be read.
+        XrayCodecError: as :func:`decode`.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        return decode(path.read_bytes(), str(path), max_pixels=max_pixels)
+    name = getattr(source, "name", None)
+    return decode(source.read(), name if isinstance(name, str) else "input", max_pixels=max_pixels)
+
+
+def encode(image: XRay, format: str) -> bytes:  # noqa: A002 - the field's word for it
+    """Encode a radiograph without loss.
+
+    Args:
+        image: what to encode.
+        format: ``dicom``, ``png``, ``tiff``, ``pgm``, ``npy`` or ``jpegxl``.
+
+    Raises:
+        OptionError: an unknown format, or one that cannot hold the image.
+        CorruptImageError: the image's DICOM data set cannot be parsed.
+    """
+    if format not in _ENCODERS:
+        raise OptionError(
+            f"output format {format!r} is not known; allowed are {', '.join(_ENCODERS)}"
+        )
+    return _ENCODERS[format](image)
+
+
+def format_of_suffix(path: str | os.PathLike[str]) -> str:
+    """The format that an output's suffix asks for.
+
+    Raises:
+        OptionError: a suffix that stands for no format.
+    """
+    suffix = Path(path).suffix
+    if suffix.lower() not in _SUFFIXES:
+        raise OptionError(
+            f"{os.fspath(path)}: no output format has the suffix {suffix!r}; allowed are"
+            f" {', '.join(_SUFFIXES)}"
+        )
+    return _SUFFIXES[suffix.lower()]
+
+
+def write(
+    image: XRay,
+    path: str | os.PathLike[str],
+    format: str | None = None,  # noqa: A002 - the field's word for it
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write a radiograph to a file, whole or not at all.
+
+    Args:
+        image: what to write.
+        path: the file; its folder must exist.
+        format: as for :func:`encode`; the suffix decides when left out.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        OptionError: the file exists, or as :func:`encode` and :func:`format_of_suffix`.
+        OSError: the file system refuses.
+    """
+    data = encode(image, format_of_suffix(path) if format is None else format)
+    write_atomically(Path(path), data, overwrite=overwrite)

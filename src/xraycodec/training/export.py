@@ -1,0 +1,78 @@
+"""Turn a trained checkpoint into a model pack, with its tables and its model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from xraycodec.entropy import FrequencyTables
+from xraycodec.exact.pack import build_pack
+from xraycodec.evaluation.crops import Crops
+from xraycodec.training.network import BLOCK, CONFIGS, RNNConv
+from xraycodec.training.onnx_graph import analysis_graph, synthesis_graph
+
+CODEC = "RNNC"
+CODE_LIMIT = 127
+ANALYSIS, SYNTHESIS = "analysis.onnx", "synthesis.onnx"
+DEQUANTISER, TABLES = "dequantiser.f32", "frequencies.bin"
+
+
+def load_network(checkpoint: Path) -> tuple[RNNConv, dict[str, Any]]:
+    """Return the averaged network of a checkpoint and the settings it was trained with."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network = RNNConv(CONFIGS[state["settings"]["config"]])
+    network.load_state_dict(state["average"])
+    return network.eval(), {**state["settings"], "step": state["step"]}
+
+
+def dequantiser_table(network: RNNConv) -> npt.NDArray[np.float32]:
+    """Latent value of every code, ``(channel, code + 127)``."""
+    codes = torch.arange(-CODE_LIMIT, CODE_LIMIT + 1, dtype=torch.float32)
+    with torch.no_grad():
+        values = network.quantiser.dequantise(codes.expand(network.config.beta, 1, -1)[None])
+    table: npt.NDArray[np.float32] = values[0, :, 0].numpy().astype(np.float32)
+    return table
+
+
+def code_counts(network: RNNConv, crops: Crops, batch: int = 16) -> npt.NDArray[np.int64]:
+    """How often each channel takes each code over ``crops``, ``(channel, code + 127)``."""
+    beta = network.config.beta
+    counts = np.zeros((beta, 2 * CODE_LIMIT + 1), np.int64)
+    with torch.no_grad():
+        for start in range(0, len(crops), batch):
+            pixels = torch.from_numpy(crops[start : start + batch].astype(np.float32) / 255)
+            scaled = network.quantiser.scale(network.analysis(pixels[:, None]).float())
+            codes = scaled.round().long() + CODE_LIMIT
+            for channel in range(beta):
+                counts[channel] += torch.bincount(
+                    codes[:, channel].flatten(), minlength=counts.shape[1]
+                ).numpy()
+    return counts
+
+
+def export_pack(
+    network: RNNConv, name: str, segment: int, table_crops: Crops, training: Mapping[str, Any]
+) -> bytes:
+    """Return the bytes of a model pack; ``training`` goes into its manifest as it is."""
+    counts = code_counts(network, table_crops)
+    minimums = np.full(len(counts), -CODE_LIMIT, np.int32)
+    tables = FrequencyTables.from_counts(list(counts), minimums)
+    properties = {
+        "segment": segment,
+        "block": BLOCK,
+        "beta": network.config.beta,
+        "configuration": network.config.name,
+        "training": dict(training),
+    }
+    members = {
+        ANALYSIS: analysis_graph(network.analysis),
+        SYNTHESIS: synthesis_graph(network.synthesis),
+        DEQUANTISER: dequantiser_table(network).astype("<f4").tobytes(),
+        TABLES: tables.to_bytes(),
+    }
+    return build_pack(name, CODEC, properties, members)

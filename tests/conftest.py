@@ -1,0 +1,18 @@
+"""Shared fixtures: the real radiographs, where they can be found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder with real radiographs: XRAYCODEC_DATA, or shared/data beside the checkout."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    path = Path(os.environ.get("XRAYCODEC_DATA", default))
+    if not (path / "deep").is_dir():
+        pytest.skip(f"no radiographs at {path}; set XRAYCODEC_DATA")
+    return path

@@ -1,0 +1,186 @@
+"""Files that the tests build themselves: images, DICOM objects, damaged copies."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, encapsulate_extended
+from pydicom.filewriter import dcmwrite
+from pydicom.pixels.encoders import RLELosslessEncoder
+from pydicom.uid import UID
+
+from xraycodec.image import XRay
+
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+RLE = "1.2.840.10008.1.2.5"
+
+
+def random_pixels(
+    shape: tuple[int, ...], bits_stored: int, *, signed: bool = False, seed: int = 0
+) -> np.ndarray:
+    """Pixels over the whole range of the bits stored, both ends included where they fit."""
+    low = -(1 << (bits_stored - 1)) if signed else 0
+    high = low + (1 << bits_stored)
+    width = 8 if bits_stored <= 8 else 16
+    pixels = np.random.default_rng(seed).integers(low, high, shape)
+    pixels.flat[0] = high - 1
+    pixels.flat[-1] = low
+    return pixels.astype(f"{'int' if signed else 'uint'}{width}")
+
+
+def same(a: XRay, b: XRay) -> bool:
+    """Equal in everything but the DICOM data set and a frame axis of one."""
+    return (
+        np.array_equal(a.frames, b.frames)
+        and a.pixels.dtype == b.pixels.dtype
+        and a.bits_stored == b.bits_stored
+        and a.photometric_interpretation == b.photometric_interpretation
+    )
+
+
+def data_set(cells: np.ndarray, bits_stored: int, **elements: Any) -> Dataset:
+    """A small object around ``(frame, row, column)`` or ``(row, column)`` cells, no pixels yet."""
+    ds = Dataset()
+    ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
+    ds.SOPInstanceUID = "1.2.3.4"
+    ds.PatientName = "Röntgen^Anna Bertha"
+    ds.SpecificCharacterSet = "ISO_IR 100"
+    ds.SamplesPerPixel = 1
+    ds.PhotometricInterpretation = "MONOCHROME2"
+    ds.Rows, ds.Columns = cells.shape[-2:]
+    ds.BitsAllocated = 8 * cells.dtype.itemsize
+    ds.BitsStored = bits_stored
+    ds.HighBit = bits_stored - 1
+    ds.PixelRepresentation = int(cells.dtype.kind == "i")
+    if cells.ndim == 3:
+        ds.NumberOfFrames = len(cells)
+    for keyword, value in elements.items():
+        if value is None:
+            delattr(ds, keyword)
+        else:
+            setattr(ds, keyword, value)
+    return ds
+
+
+def to_file(ds: Dataset, transfer_syntax: str) -> bytes:
+    # pydicom 3.0 writes no JPEG XL: borrow a UID of the same length.
+    jpegxl = transfer_syntax.startswith("1.2.840.10008.1.2.4.11")
+    borrowed = "1.2.840.10008.1.2.4.201"
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = UID(borrowed if jpegxl else transfer_syntax)
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    stream = io.BytesIO()
+    dcmwrite(stream, ds, enforce_file_format=True)
+    data = stream.getvalue()
+    return data.replace(borrowed.encode(), transfer_syntax.encode()) if jpegxl else data
+
+
+def native_dicom(
+    cells: np.ndarray,
+    bits_stored: int,
+    transfer_syntax: str = EXPLICIT_LITTLE,
+    *,
+    vr: str | None = None,
+    **elements: Any,
+) -> bytes:
+    ds = data_set(cells, bits_stored, **elements)
+    big = transfer_syntax == EXPLICIT_BIG
+    raster = cells.astype(cells.dtype.newbyteorder(">" if big else "<")).tobytes()
+    raster += b"\0" * (len(raster) % 2)
+    vr = vr or ("OB" if cells.dtype.itemsize == 1 else "OW")
+    if big and vr == "OW" and cells.dtype.itemsize == 1:
+        raster = np.frombuffer(raster, "u2").byteswap().tobytes()
+    ds.add_new("PixelData", vr, raster)
+    return to_file(ds, transfer_syntax)
+
+
+def compressed_dicom(
+    frames: list[bytes],
+    cells: np.ndarray,
+    bits_stored: int,
+    transfer_syntax: str,
+    *,
+    table: str = "basic",
+    fragments: int = 1,
+    **elements: Any,
+) -> bytes:
+    """Encapsulate frames; ``table`` is basic, none, extended or wrong."""
+    ds = data_set(cells, bits_stored, **elements)
+    if table == "extended":
+        value, offsets, lengths = encapsulate_extended(frames)
+        ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = offsets, lengths
+    else:
+        value = encapsulate(frames, fragments_per_frame=fragments, has_bot=table != "none")
+    if table == "wrong":
+        count = int.from_bytes(value[4:8], "little") // 4
+        value = (
+            value[:8]
+            + struct.pack(f"<{count}I", *range(2, 2 + 6 * count, 6))
+            + value[8 + 4 * count :]
+        )
+    ds.add_new("PixelData", "OB", value)
+    ds["PixelData"].is_undefined_length = True
+    return to_file(ds, transfer_syntax)
+
+
+def encode_frame(family: str, frame: np.ndarray, bits: int) -> bytes:
+    """One frame as a lossless codestream of the family; signed frames as their bits unless
+    the family knows signs."""
+    unsigned = frame.view(f"u{frame.dtype.itemsize}") & ((1 << bits) - 1)
+    if family == "rle":
+        return RLELosslessEncoder.encode(
+            frame,
+            encoding_plugin="pydicom",
+            rows=frame.shape[0],
+            columns=frame.shape[1],
+            samples_per_pixel=1,
+            number_of_frames=1,
+            bits_allocated=8 * frame.dtype.itemsize,
+            bits_stored=bits,
+            pixel_representation=int(frame.dtype.kind == "i"),
+            photometric_interpretation="MONOCHROME2",
+        )
+    if family == "jpeg":
+        return imagecodecs.jpeg8_encode(unsigned, lossless=True, predictor=1, bitspersample=bits)
+    if family == "jpegls":
+        return imagecodecs.jpegls_encode(unsigned)
+    if family == "jpeg2000":
+        return imagecodecs.jpeg2k_encode(
+            frame, level=0, codecformat="j2k", reversible=True, bitspersample=bits
+        )
+    if family == "htj2k":
+        return imagecodecs.htj2k_encode(frame, reversible=True)
+    assert family == "jpegxl"
+    return imagecodecs.jpegxl_encode(
+        unsigned, lossless=True, photometric="gray", bitspersample=bits
+    )
+
+
+def png(
+    rows: int,
+    columns: int,
+    depth: int,
+    colour_type: int,
+    raster: bytes,
+    *chunks: tuple[bytes, bytes],
+) -> bytes:
+    """A PNG from its parts; ``raster`` has the filter bytes."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I4s", len(body), kind) + body + checksum
+
+    header = struct.pack(">IIBBBBB", columns, rows, depth, colour_type, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), *(chunk(*c) for c in chunks)]
+    parts += [chunk(b"IDAT", zlib.compress(raster)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
