@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from environment import describe_environment
 
+from environment import describe_environment
 from xraycodec import RnnConv, compress, decompress
 from xraycodec.evaluation.crops import Crops, find_splits, load_crops
 from xraycodec.evaluation.klt import learn_klt, reconstruct

@@ -11,7 +11,9 @@ import numpy.typing as npt
 from xraycodec.errors import UnsupportedImageError
 
 PhotometricInterpretation = Literal["MONOCHROME1", "MONOCHROME2"]
-Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.int8] | npt.NDArray[np.uint16] | npt.NDArray[np.int16]
+Pixels = (
+    npt.NDArray[np.uint8] | npt.NDArray[np.int8] | npt.NDArray[np.uint16] | npt.NDArray[np.int16]
+)
 
 PIXEL_TYPES = ("uint8", "int8", "uint16", "int16")
 

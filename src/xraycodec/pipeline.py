@@ -43,8 +43,7 @@ def as_xray(image: XRay | Pixels) -> XRay:
     """Take an array for an image whose every bit is stored."""
     if isinstance(image, XRay):
         return image
-    array = np.asarray(image)
-    return XRay(array, min(MAX_BITS, 8 * array.dtype.itemsize))
+    return XRay(image, min(MAX_BITS, 8 * np.asarray(image).dtype.itemsize))
 
 
 def compress(

@@ -104,7 +104,7 @@ def test_inspection_of_a_sound_stream() -> None:
     assert [chunk.end for chunk in inspection.chunks] == ENDS
     assert all(chunk.crc_ok for chunk in inspection.chunks)
     assert inspection.header == parse(STREAM).header
-    assert inspection.parameter_bytes == len(b"parameters")
+    assert inspection.parameters == b"parameters"
     assert inspection.metadata_bytes == len(by_hand.DICOM)
     assert inspection.payload_bytes == sum(map(len, by_hand.TILES))
     assert inspection.tiles_intact == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -70,11 +71,14 @@ def compress(
     standard input. With -r, files that are no images are passed over. rnn-conv keeps the first
     256/ratio of its channels; the true ratio, printed for each file, is higher.
     """
-    from xraycodec import RnnConv, Stored, verify
-    from xraycodec import compress as compress_image
+    from xraycodec.codecs.base import Codec
+    from xraycodec.codecs.rnn_conv import RnnConv
+    from xraycodec.codecs.stored import Stored
     from xraycodec.files import decode, write_atomically
+    from xraycodec.pipeline import compress as compress_image
+    from xraycodec.pipeline import verify
 
-    chosen = Stored() if codec == "stored" else RnnConv(ratio, int(tile), threads)
+    chosen: Codec = Stored() if codec == "stored" else RnnConv(ratio, int(tile), threads)
     sources = find_sources(inputs, recursive=recursive, wanted=_is_image)
     targets = Targets(output, sources, recursive=recursive)
     report = Report(as_json, quiet, verbose, results_to_stderr=targets.standard_output)
@@ -91,7 +95,7 @@ def compress(
                 if not verify(data, threads=threads, progress=progress).identical:
                     raise CorruptError("verification failed: decoding gave other pixels")
         if target is None:
-            click.get_binary_stream("stdout").write(data)
+            sys.stdout.buffer.write(data)
         else:
             write_atomically(target, data, overwrite=force)
         true_ratio = image.size_bytes / len(data)

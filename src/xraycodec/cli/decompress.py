@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -46,9 +47,9 @@ def decompress(
     Inputs are kept. chest.dcm.xrc becomes chest.dcm beside it, as DICOM, unless -o or --format
     say otherwise; - reads standard input, and writes to standard output with --format.
     """
-    from xraycodec import decompress as decompress_image
     from xraycodec.files import encode, format_of_suffix, write_atomically
     from xraycodec.pipeline import PixelDriftWarning
+    from xraycodec.pipeline import decompress as decompress_image
 
     sources = find_sources(inputs, recursive=recursive, wanted=lambda p: p.suffix == SUFFIX)
     targets = Targets(output, sources, recursive=recursive)
@@ -75,7 +76,7 @@ def decompress(
             click.echo(f"xrc: {source.name}: warning: {warning.message}", err=True)
         data = encode(image, chosen)
         if target is None:
-            click.get_binary_stream("stdout").write(data)
+            sys.stdout.buffer.write(data)
         else:
             write_atomically(target, data, overwrite=force)
         frames, rows, columns = image.frames.shape

@@ -46,4 +46,6 @@ def reporting(function: F) -> F:
         "-v", "--verbose", is_flag=True, help="Name skipped files, show tracebacks."
     )(function)
     function = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")(function)
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object per file.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object per file.")(
+        function
+    )

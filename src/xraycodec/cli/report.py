@@ -69,9 +69,7 @@ class Report:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def for_each(
-    report: Report, sources: Sequence[Source], work: Callable[[Source], None]
-) -> int:
+def for_each(report: Report, sources: Sequence[Source], work: Callable[[Source], None]) -> int:
     """Do ``work`` for every source; a failure is reported and the rest goes on.
 
     Returns the exit code.

@@ -25,7 +25,7 @@ class Encoded:
     Attributes:
         tiles: payloads in the order frame, row of tiles, column of tiles.
         parameters: the codec's own parameters, for the PARM chunk.
-        pixels: what decoding ``tiles`` gives, in the shape and type of the source.
+        pixels: what decoding ``tiles`` gives, ``(frame, row, column)``.
         tile: side of a tile in pixels, 0 if a frame is one tile.
         exact: the decoder's pixels are specified to the bit on every machine.
         max_error: bound on ``abs(source - pixels)`` that holds by construction, or ``None``.

@@ -29,7 +29,7 @@ class Stored(Codec):
         tiles = [
             zlib.compress(frame[window.inner].astype(kind.newbyteorder("<")).tobytes(), self.level)
             for frame in image.frames
-            for window in windows(*frame.shape, self.tile, 0)
+            for window in windows(frame.shape[0], frame.shape[1], self.tile, 0)
         ]
         progress(len(tiles), len(tiles))
         return Encoded(tiles, b"", image.pixels, self.tile, True, 0, NO_MODEL)
@@ -38,16 +38,21 @@ class Stored(Codec):
     def decode(container: Container, threads: int, progress: Progress = no_progress) -> Pixels:
         header = container.header
         if container.parameters:
-            raise CorruptError(f"RAWZ takes no parameters; PARM holds {len(container.parameters)} bytes")
+            raise CorruptError(
+                f"RAWZ takes no parameters; PARM holds {len(container.parameters)} bytes"
+            )
         kind = pixel_type(header.bits_stored, signed=header.signed)
         pixels = np.empty((header.frames, header.rows, header.columns), kind)
+        side = header.tile or max(header.rows, header.columns)
         tiles = iter(container.tiles)
         for frame in pixels:
-            for window in windows(*frame.shape, header.tile or max(frame.shape), 0):
+            for window in windows(header.rows, header.columns, side, 0):
                 tile = frame[window.inner]
-                tile[...] = _inflate(next(tiles), tile.size * kind.itemsize).view(
-                    kind.newbyteorder("<")
-                ).reshape(tile.shape)
+                tile[...] = (
+                    _inflate(next(tiles), tile.size * kind.itemsize)
+                    .view(kind.newbyteorder("<"))
+                    .reshape(tile.shape)
+                )
         progress(1, 1)
         return pixels
 

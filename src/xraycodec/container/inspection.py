@@ -19,7 +19,7 @@ class Inspection:
         size_bytes: the whole file.
         chunks: every chunk that could be found, in order, damaged ones too.
         header: what the image is; ``None`` if HEAD is missing, damaged or from a later version.
-        parameter_bytes: size of the codec's parameters; ``None`` if unreadable.
+        parameters: the codec's own; ``None`` if unreadable.
         metadata_bytes: size of the DICOM data set once inflated; ``None`` if unreadable or absent.
         payload_bytes: size of the DATA chunks found, frames not counted.
         tiles_intact: tiles in DATA chunks that are whole and fit the index.
@@ -30,7 +30,7 @@ class Inspection:
     size_bytes: int
     chunks: tuple[Chunk, ...]
     header: Header | None
-    parameter_bytes: int | None
+    parameters: bytes | None
     metadata_bytes: int | None
     payload_bytes: int
     tiles_intact: int
@@ -64,7 +64,7 @@ def inspect(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Inspection:
         size_bytes=len(view),
         chunks=tuple(chunks),
         header=assembly.header,
-        parameter_bytes=None if assembly.parameters is None else len(assembly.parameters),
+        parameters=assembly.parameters,
         metadata_bytes=None if assembly.dicom is None else len(assembly.dicom),
         payload_bytes=sum(chunk.length for chunk in chunks if chunk.type == "DATA"),
         tiles_intact=assembly.tiles_intact,

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 
 from xraycodec.entropy import FrequencyTables
-from xraycodec.exact.pack import build_pack
 from xraycodec.evaluation.crops import Crops
+from xraycodec.exact.pack import build_pack
 from xraycodec.training.network import BLOCK, CONFIGS, RNNConv
 from xraycodec.training.onnx_graph import analysis_graph, synthesis_graph
 
@@ -55,13 +55,22 @@ def code_counts(network: RNNConv, crops: Crops, batch: int = 16) -> npt.NDArray[
     return counts
 
 
+def frequency_tables(counts: npt.NDArray[np.int64]) -> FrequencyTables:
+    """One table per channel over the codes it was seen to take; others go by escape."""
+    used = [np.flatnonzero(channel) for channel in counts]
+    spans = [
+        np.append(channel[seen[0] : seen[-1] + 1], 0)  # the escape, never seen
+        for channel, seen in zip(counts, used, strict=True)
+    ]
+    minimums = [int(seen[0]) - CODE_LIMIT for seen in used]
+    return FrequencyTables.from_counts(spans, minimums)
+
+
 def export_pack(
     network: RNNConv, name: str, segment: int, table_crops: Crops, training: Mapping[str, Any]
 ) -> bytes:
     """Return the bytes of a model pack; ``training`` goes into its manifest as it is."""
-    counts = code_counts(network, table_crops)
-    minimums = np.full(len(counts), -CODE_LIMIT, np.int32)
-    tables = FrequencyTables.from_counts(list(counts), minimums)
+    tables = frequency_tables(code_counts(network, table_crops))
     properties = {
         "segment": segment,
         "block": BLOCK,

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xraycodec.training import warm_start
 from xraycodec.evaluation.crops import Crops
+from xraycodec.training import warm_start
 from xraycodec.training.muon import Muon
 from xraycodec.training.network import CONFIGS, MAX_BETA, ConvLSTM2d, RNNConv
 
@@ -30,8 +30,9 @@ class Settings:
 
     The defaults are the paper's recipe; what improves on it has a name. ``loss`` is ``l1``, or
     ``log-mse``: the mean of log(mse) over the crops, which is their mean PSNR. ``start`` is
-    ``random``, or ``linear``: at the block transform of `warm_start`. ``augment`` turns and
-    flips crops. ``optimiser`` is ``adam``, or ``muon`` for the convolutions' weights. ``ema`` is the decay of the averaged weights that are validated and exported.
+    ``random``, or ``linear``: at the block transform of `warm_start`. ``augment`` turns and flips
+    crops. ``optimiser`` is ``adam``, or ``muon`` for the convolutions' weights. ``ema`` is the
+    decay of the averaged weights that are validated and exported.
     """
 
     config: str = "compact"
@@ -139,7 +140,12 @@ class Trainer:
     """Holds everything that a checkpoint holds; ``run`` goes on until ``settings.steps``."""
 
     def __init__(self, settings: Settings, train: Crops, validation: Crops, folder: Path) -> None:
-        self.settings, self.train, self.validation, self.folder = settings, train, validation, folder
+        self.settings, self.train, self.validation, self.folder = (
+            settings,
+            train,
+            validation,
+            folder,
+        )
         torch.manual_seed(settings.seed)
         self.network = RNNConv(CONFIGS[settings.config])
         if settings.start == "linear":

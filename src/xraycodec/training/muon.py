@@ -21,8 +21,8 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """Replace the singular values of ``(rows, columns)`` by values near 1."""
     a, b, c = NEWTON_SCHULZ
     wide = matrix.shape[0] <= matrix.shape[1]
-    x = matrix if wide else matrix.T
-    x = x / (x.norm() + 1e-12)
+    x: Tensor = matrix if wide else matrix.T
+    x = x / (matrix.norm() + 1e-12)
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x

@@ -132,7 +132,8 @@ class FrontEnd(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         a = self.relu_a(self.convolution(pad_one_side(x, 1, "before")))
         b = self.relu_b(self.pooled(F.avg_pool2d(x, 2)))
-        return (a + b) / 2
+        mean: Tensor = (a + b) / 2
+        return mean
 
 
 class Analysis(nn.Module):
@@ -160,7 +161,8 @@ class Analysis(nn.Module):
             h = front
             for k, layer in enumerate(self.layers):
                 h, states[k] = layer(h, states[k])
-        return self.bottleneck(h)
+        latents: Tensor = self.bottleneck(h)
+        return latents
 
 
 class DeconvolutionModule(nn.Module):
@@ -203,7 +205,8 @@ class Synthesis(nn.Module):
             h = expanded
             for k, module in enumerate(self.modules_):
                 h, states[k] = module(h, states[k])
-        return self.combine(h) + 0.5
+        pixels: Tensor = self.combine(h) + 0.5
+        return pixels
 
 
 class Quantiser(nn.Module):
@@ -227,12 +230,14 @@ class Quantiser(nn.Module):
     def scale(self, y: Tensor) -> Tensor:
         """Latents to the scale of codes, not yet rounded."""
         peak, t = self.shape()
-        return (127 / t * torch.asinh(y * torch.sinh(t) / peak)).clamp(-127, 127)
+        scaled = 127 / t * torch.asinh(y * torch.sinh(t) / peak)
+        return scaled.clamp(-127, 127)
 
     def dequantise(self, codes: Tensor) -> Tensor:
         """Codes, ``(batch, channel, height, width)``, to latents."""
         peak, t = self.shape()
-        return peak / torch.sinh(t) * torch.sinh(codes * t / 127)
+        values: Tensor = peak / torch.sinh(t) * torch.sinh(codes * t / 127)
+        return values
 
     def forward(self, y: Tensor) -> Tensor:
         scaled = self.scale(y)

@@ -57,7 +57,9 @@ class Graph:
         self.nodes.append(helper.make_node("Split", [x], names, axis=1))
         return names
 
-    def conv(self, x: str, weight: Tensor, bias: Tensor | None, stride: int, pads: list[int]) -> str:
+    def conv(
+        self, x: str, weight: Tensor, bias: Tensor | None, stride: int, pads: list[int]
+    ) -> str:
         inputs = [x, self.constant(weight)]
         if bias is not None:
             inputs.append(self.constant(bias, exact=True))
@@ -122,7 +124,8 @@ def conv_lstm(
 def front_end(graph: Graph, x: str, layer: FrontEnd) -> str:
     """Sum of the branches; the next layer's weights carry the mean's half."""
     a, b = layer.convolution, layer.pooled
-    assert a.bias is not None and b.bias is not None
+    assert a.bias is not None
+    assert b.bias is not None
     left = graph.knee(graph.conv(x, a.weight, a.bias, 2, one_sided(1, "before")), layer.relu_a)
     pooled = graph.node("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
     right = graph.knee(graph.conv(pooled, b.weight, b.bias, 1, [0] * 4), layer.relu_b)

@@ -10,6 +10,7 @@ layers have beyond it starts at random and without influence on the output.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from xraycodec.evaluation.klt import Array, BlockTransform, Crops, learn_klt
@@ -35,7 +36,7 @@ def knee_above(peak: Array, gain: float = 1.0) -> torch.Tensor:
 
 
 def set_linear(
-    layer: ConvLSTM2d, taps: dict[tuple[int, int], Array], peak: Array, rows: Array
+    layer: ConvLSTM2d, taps: dict[tuple[int, int], Array], peak: Array, rows: npt.NDArray[np.int64]
 ) -> None:
     """Make channels ``rows`` of a ConvLSTM layer the linear map ``taps[y, x]``, ``(out, in)``."""
     n = layer.channels
@@ -62,7 +63,11 @@ def apply(network: RNNConv, crops: Crops) -> None:
 
 
 def _start_analysis(
-    network: RNNConv, k2: BlockTransform, k4: BlockTransform, k8: BlockTransform, k16: BlockTransform
+    network: RNNConv,
+    k2: BlockTransform,
+    k4: BlockTransform,
+    k8: BlockTransform,
+    k16: BlockTransform,
 ) -> None:
     analysis, beta = network.analysis, network.config.beta
     front = analysis.front
@@ -92,7 +97,11 @@ def _start_analysis(
 
 
 def _start_synthesis(
-    network: RNNConv, k2: BlockTransform, k4: BlockTransform, k8: BlockTransform, k16: BlockTransform
+    network: RNNConv,
+    k2: BlockTransform,
+    k4: BlockTransform,
+    k8: BlockTransform,
+    k16: BlockTransform,
 ) -> None:
     synthesis, beta = network.synthesis, network.config.beta
     assert synthesis.expand.bias is not None

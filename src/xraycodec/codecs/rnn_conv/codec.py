@@ -1,14 +1,14 @@
 """Encoding and decoding with RNN-Conv, tile by tile (``spec/rnn-conv.md``).
 
 A frame is extended to whole 16 x 16 blocks by repeating its last row and column. Every network
-runs on windows: a tile and as much around it as the network sees. Joined, the tiles are what
-one run over the whole frame gives, so there is nothing to blend and no seam.
+runs on windows: an area and as much around it as the network sees. Joined, the areas are what
+one run over the whole frame gives, so there is nothing to blend and no seam, and memory does not
+grow with the frame. Tiles, the units of entropy coding, are independent of these windows.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,9 +21,11 @@ from xraycodec.codecs.rnn_conv.parameters import MAX_BETA, Parameters, intensity
 from xraycodec.container import Container
 from xraycodec.errors import CorruptError, OptionError
 from xraycodec.image import Pixels, XRay, pixel_type, value_range
-from xraycodec.tiling import Window, windows
+from xraycodec.tiling import Slices, Window, windows
 
 PIXELS_PER_BLOCK = BLOCK * BLOCK
+WINDOW = 32
+"""Blocks on a side of the area that a network computes at once."""
 ANALYSIS_HALO = 1
 """Blocks around a tile that analysis needs: a latent sees 7 pixels before and 8 behind."""
 SYNTHESIS_HALO = 2
@@ -67,28 +69,27 @@ class RnnConv(Codec):
         plan = Parameters(self.beta, low, span, inverted, bytes(8))
         digest = hashlib.sha256()
         tiles: list[bytes] = []
-        frames: list[Pixels] = []
+        kind = pixel_type(image.bits_stored, signed=image.signed)
+        decoded: Pixels = np.empty(image.frames.shape, kind)
         grid = grid_of(*image.frames.shape[1:])
-        count = len(image.frames) * len(list(windows(*grid, self.tile // BLOCK, 0)))
-        done = 0
-        for frame in image.frames:
+        steps = Steps(progress, 2 * len(image.frames) * window_count(grid))
+        for frame, target in zip(image.frames, decoded, strict=True):
             codes = np.empty((plan.beta, *grid), np.int8)
-            for window in windows(*grid, self.tile // BLOCK, ANALYSIS_HALO):
-                part = analyse(model, plan, frame, window)
-                codes[:, *window.inner] = part
+            for window in windows(*grid, WINDOW, ANALYSIS_HALO):
+                codes[:, *window.inner] = analyse(model, plan, frame, window)
+                steps.advance()
+            for window in windows(*grid, self.tile // BLOCK, 0):
+                part = codes[:, *window.inner]
                 digest.update(part.tobytes())
                 tiles.append(encode_codes(model, part))
-                done += 1
-                progress(done, 2 * count)
-            frames.append(np.empty(frame.shape, pixel_type(image.bits_stored, signed=image.signed)))
-            for _ in synthesise(model, plan, codes, frames[-1], self.tile, image.value_range):
-                done += 1
-                progress(done, 2 * count)
+            for window in windows(*grid, WINDOW, SYNTHESIS_HALO):
+                synthesise(model, plan, codes, target, window, image.value_range)
+                steps.advance()
         parameters = Parameters(plan.beta, low, span, inverted, digest.digest()[:8])
         return Encoded(
             tiles,
             parameters.to_bytes(),
-            np.stack(frames).reshape(image.pixels.shape),
+            decoded,
             self.tile,
             exact=False,
             max_error=None,
@@ -110,19 +111,35 @@ class RnnConv(Codec):
         grid = grid_of(header.rows, header.columns)
         limits = value_range(header.bits_stored, signed=header.signed)
         tiles = iter(container.tiles)
-        done = 0
+        steps = Steps(progress, header.frames * window_count(grid))
         for frame in pixels:
             codes = np.empty((plan.beta, *grid), np.int8)
             for window in windows(*grid, header.tile // BLOCK, 0):
                 part = decode_codes(model, next(tiles), codes[:, *window.inner].shape)
                 digest.update(part.tobytes())
                 codes[:, *window.inner] = part
-            for _ in synthesise(model, plan, codes, frame, header.tile, limits):
-                done += 1
-                progress(done, header.tile_count)
+            for window in windows(*grid, WINDOW, SYNTHESIS_HALO):
+                synthesise(model, plan, codes, frame, window, limits)
+                steps.advance()
         if digest.digest()[:8] != plan.codes_digest:
             raise CorruptError("the decoded codes differ from those that were encoded")
         return pixels
+
+
+class Steps:
+    """Counts finished windows for a progress callback."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def advance(self) -> None:
+        self._done += 1
+        self._progress(self._done, self._total)
+
+
+def window_count(grid: tuple[int, int]) -> int:
+    """Windows that cover a frame."""
+    return -(-grid[0] // WINDOW) * -(-grid[1] // WINDOW)
 
 
 def grid_of(rows: int, columns: int) -> tuple[int, int]:
@@ -131,14 +148,11 @@ def grid_of(rows: int, columns: int) -> tuple[int, int]:
 
 
 def analyse(model: Model, plan: Parameters, frame: Pixels, window: Window) -> Codes:
-    """Codes of one tile, ``(beta, P, Q)``, from the pixels of its window."""
-    rows, columns = window.outer
-    part = frame[
-        rows.start * BLOCK : rows.stop * BLOCK, columns.start * BLOCK : columns.stop * BLOCK
-    ]
-    whole = ((rows.stop - rows.start) * BLOCK, (columns.stop - columns.start) * BLOCK)
-    x = (part.astype(np.float32) - plan.low) / np.float32(plan.span)
-    x = np.pad(x, [(0, whole[0] - x.shape[0]), (0, whole[1] - x.shape[1])], mode="edge")
+    """Codes of one window, ``(beta, P, Q)``."""
+    area = pixels_of(window.outer)
+    x = (frame[area].astype(np.float32) - plan.low) / np.float32(plan.span)
+    missing = [(0, s.stop - s.start - size) for s, size in zip(area, x.shape, strict=True)]
+    x = np.pad(x, missing, mode="edge")
     if plan.inverted:
         x = 1 - x
     latents = model.analysis(x[None, None])[0, : plan.beta, *window.inner_of_outer()]
@@ -150,21 +164,24 @@ def synthesise(
     plan: Parameters,
     codes: Codes,
     frame: Pixels,
-    tile: int,
+    window: Window,
     limits: tuple[int, int],
-) -> Iterator[None]:
-    """Fill ``frame`` from the codes of the whole grid, yielding after every tile."""
+) -> None:
+    """Fill one window of ``frame`` from the codes of the whole grid, ``(beta, P, Q)``."""
     floor, ceiling = max(limits[0], plan.low), min(limits[1], plan.low + plan.span)
-    for window in windows(*codes.shape[1:], tile // BLOCK, SYNTHESIS_HALO):
-        latents = model.dequantise(codes[:, *window.outer])
-        x = model.synthesis(latents[None])[0, 0][window.inner_of_outer(BLOCK)]
-        if plan.inverted:
-            x = 1 - x
-        rows, columns = window.inner
-        target = frame[rows.start * BLOCK : rows.stop * BLOCK, columns.start * BLOCK : columns.stop * BLOCK]
-        x = x[: target.shape[0], : target.shape[1]]
-        target[...] = np.rint(x * np.float32(plan.span) + plan.low).clip(floor, ceiling)
-        yield
+    latents = model.dequantise(codes[:, *window.outer])
+    x = model.synthesis(latents[None])[0, 0][window.inner_of_outer(BLOCK)]
+    if plan.inverted:
+        x = 1 - x
+    target = frame[pixels_of(window.inner)]
+    x = x[: target.shape[0], : target.shape[1]]
+    target[...] = np.rint(x * np.float32(plan.span) + plan.low).clip(floor, ceiling)
+
+
+def pixels_of(blocks: Slices) -> Slices:
+    """Where in a frame the given blocks lie; slices past its edge are cut by indexing."""
+    rows, columns = (slice(part.start * BLOCK, part.stop * BLOCK) for part in blocks)
+    return rows, columns
 
 
 def table_index(shape: tuple[int, ...]) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:

@@ -58,7 +58,9 @@ class Parameters:
         if not 1 <= beta <= MAX_BETA:
             raise CorruptError(f"RNNC parameters keep {beta} channels; allowed are 1 to {MAX_BETA}")
         if not (-(1 << 15) <= low < 1 << 16 and 1 <= span < 1 << 16):
-            raise CorruptError(f"RNNC parameters map 0 .. 1 to {low} + {span}; 16 bits are the limit")
+            raise CorruptError(
+                f"RNNC parameters map 0 .. 1 to {low} + {span}; 16 bits are the limit"
+            )
         return Parameters(beta, low, span, bool(flags & _INVERTED), digest)
 
 
