@@ -36,10 +36,12 @@ format: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/run.py --json benchmarks/results/latest.json
+	$(BIN)/python benchmarks/readme_tables.py
 
 # The model cards' figures, on the 500 test crops of each size.
 bench-crops: $(VENV)/dev
 	$(BIN)/python benchmarks/rnn_conv_crops.py --json benchmarks/results/rnn-conv-crops.json
+	$(BIN)/python benchmarks/readme_tables.py
 
 clean:
 	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .hypothesis

@@ -44,7 +44,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, name="xrc", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,
@@ -56,18 +56,24 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 def xrc() -> None:
     """Compress X-ray images.
 
-    Exit codes: 0 all done, 1 some input failed, 2 wrong usage.
+    Exit codes: 0 all done, 1 some input failed, 2 wrong usage, 130 interrupted.
     """
 
 
+@xrc.result_callback()
+def _exit(exit_code: int) -> None:
+    # In click's standalone mode, too, what a command returns is the process's exit code.
+    click.get_current_context().exit(exit_code)
+
+
 def main() -> None:
-    """Run ``xrc``; an interrupt ends it without a partial file."""
+    """Run ``xrc`` and exit; an interrupt leaves no partial file and no traceback."""
     try:
-        status = xrc.main(standalone_mode=False)
+        exit_code = xrc.main(standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("xrc: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(exit_code)

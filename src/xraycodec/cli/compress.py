@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from xraycodec.cli import options
-from xraycodec.cli.report import Report, for_each, human_size
-from xraycodec.cli.sources import Source, Targets, find_sources
+from xraycodec.cli.report import Report, human_size
+from xraycodec.cli.sources import XRC_SUFFIX, Source, Targets, Wanted, find_sources, for_each
 from xraycodec.errors import CorruptError
 
-SUFFIX = ".xrc"
+if TYPE_CHECKING:
+    from xraycodec.codecs.base import Codec
 
 
 def _is_image(path: Path) -> bool:
-    from xraycodec.files import sniff
+    from xraycodec.files.signatures import HEAD_BYTES, sniff
 
-    with path.open("rb") as stream:
-        return sniff(stream.read(4096)) is not None
+    try:
+        with path.open("rb") as stream:
+            return sniff(stream.read(HEAD_BYTES)) is not None
+    except OSError:
+        return True  # reading it fails once more, and is reported then
+
+
+IMAGES = Wanted("image file", _is_image)
 
 
 @click.command()
@@ -34,21 +41,15 @@ def _is_image(path: Path) -> bool:
     show_default=True,
     help="rnn-conv is lossy; stored keeps every bit.",
 )
-@click.option(
-    "--ratio",
-    type=click.FloatRange(2, 256),
-    default=8.0,
-    show_default=True,
-    help="rnn-conv: the paper's compression ratio, before its lossless stage.",
-)
+@options.ratio
 @click.option(
     "--tile",
     type=click.Choice(["128", "256"]),
     default="256",
     show_default=True,
-    help="rnn-conv: side of the segments, each with its own network.",
+    help="rnn-conv: side in pixels of the segments that its network was trained on.",
 )
-@click.option("--no-verify", is_flag=True, help="Do not decode what was written to check it.")
+@click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
 @options.threads
 @options.reporting
 def compress(
@@ -65,28 +66,26 @@ def compress(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Compress radiographs (DICOM, PNG, TIFF, PGM, NPY, JPEG XL ...) to .xrc files.
+    """Compress radiographs to .xrc files.
 
-    Inputs are kept. chest.dcm becomes chest.dcm.xrc beside it unless -o says otherwise; - reads
-    standard input. With -r, files that are no images are passed over. rnn-conv keeps the first
-    256/ratio of its channels; the true ratio, printed for each file, is higher.
+    An INPUT is DICOM, PNG, TIFF, PGM, NPY, JPEG XL, JPEG 2000, JPEG-LS or JPEG, or - for standard
+    input. It is kept: chest.dcm gives chest.dcm.xrc beside it, unless -o says otherwise.
+
+    Each output is decoded to check it before it gets its name. The ratio printed for it is that
+    of its pixels, at their bits stored, to the whole file.
     """
-    from xraycodec.codecs.base import Codec
-    from xraycodec.codecs.rnn_conv import RnnConv
-    from xraycodec.codecs.stored import Stored
-    from xraycodec.files import decode, write_atomically
+    from xraycodec.files import decode
     from xraycodec.pipeline import compress as compress_image
     from xraycodec.pipeline import verify
 
-    chosen: Codec = Stored() if codec == "stored" else RnnConv(ratio, int(tile), threads)
-    sources = find_sources(inputs, recursive=recursive, wanted=_is_image)
-    targets = Targets(output, sources, recursive=recursive)
-    report = Report(as_json, quiet, verbose, results_to_stderr=targets.standard_output)
+    chosen = _codec(codec, ratio, int(tile), threads)
+    report = Report(as_json, quiet, verbose)
+    sources = find_sources(inputs, IMAGES, report, recursive=recursive)
+    targets = Targets(output, sources, recursive=recursive, overwrite=force)
+    report.results_to_stderr = targets.standard_output
 
     def work(source: Source) -> None:
-        target = None if targets.standard_output else targets.path_for(source, _add_suffix)
-        if target is not None and target.exists() and not force:
-            raise FileExistsError(f"{target} exists; -f overwrites it")
+        target = targets.path_for(source, _add_suffix)
         image = decode(source.read(), source.name)
         with report.progress(source.name) as progress:
             data = compress_image(image, chosen, progress=progress)
@@ -94,10 +93,7 @@ def compress(
             with report.progress(f"{source.name} (verifying)") as progress:
                 if not verify(data, threads=threads, progress=progress).identical:
                     raise CorruptError("verification failed: decoding gave other pixels")
-        if target is None:
-            sys.stdout.buffer.write(data)
-        else:
-            write_atomically(target, data, overwrite=force)
+        targets.write(target, data)
         true_ratio = image.size_bytes / len(data)
         values = {
             "output": "-" if target is None else str(target),
@@ -107,14 +103,29 @@ def compress(
             "ratio": round(true_ratio, 4),
             "rate_bpp": round(8 * len(data) / image.pixels.size, 5),
             "verified": not no_verify,
+            **_nominal(chosen),
         }
-        if isinstance(chosen, RnnConv):
-            values |= {"nominal_ratio": 256 / chosen.beta, "beta": chosen.beta}
         text = f"{human_size(image.size_bytes)} -> {human_size(len(data))}, {true_ratio:.2f}:1"
         report.result(source.name, f"{text} -> {values['output']}", values)
 
     return for_each(report, sources, work)
 
 
+def _codec(name: str, ratio: float, tile: int, threads: int) -> Codec:
+    from xraycodec.codecs.rnn_conv import RnnConv
+    from xraycodec.codecs.stored import Stored
+
+    return Stored() if name == "stored" else RnnConv(ratio, tile, threads)
+
+
+def _nominal(codec: Codec) -> dict[str, float]:
+    """What rnn-conv was asked for, as far as whole channels can follow."""
+    from xraycodec.codecs.rnn_conv import RnnConv
+
+    if not isinstance(codec, RnnConv):
+        return {}
+    return {"nominal_ratio": 256 / codec.beta, "beta": codec.beta}
+
+
 def _add_suffix(path: Path) -> Path:
-    return path.with_name(path.name + SUFFIX)
+    return path.with_name(path.name + XRC_SUFFIX)

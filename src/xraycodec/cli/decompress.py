@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 
 import click
 
 from xraycodec.cli import options
-from xraycodec.cli.compress import SUFFIX
-from xraycodec.cli.report import Report, for_each
-from xraycodec.cli.sources import Source, Targets, find_sources
+from xraycodec.cli.report import Report
+from xraycodec.cli.sources import XRC_FILES, XRC_SUFFIX, Source, Targets, find_sources, for_each
 from xraycodec.errors import OptionError
+from xraycodec.image import XRay
 
-FORMATS = ("dicom", "png", "tiff", "pgm", "npy", "jpegxl")
-SUFFIXES = {"dicom": ".dcm", "tiff": ".tif", "jpegxl": ".jxl"}
+SUFFIXES = {
+    "dicom": ".dcm",
+    "png": ".png",
+    "tiff": ".tif",
+    "pgm": ".pgm",
+    "npy": ".npy",
+    "jpegxl": ".jxl",
+}
+# What --format replaces; the last number of a name that is a DICOM UID is no suffix.
+_IMAGE_SUFFIXES = frozenset(
+    (
+        *SUFFIXES.values(),
+        *(".dicom", ".tiff", ".jpg", ".jpeg", ".jls"),
+        *(".jp2", ".j2k", ".j2c", ".jph", ".jhc"),
+    )
+)
 
 
 @click.command()
@@ -26,8 +39,8 @@ SUFFIXES = {"dicom": ".dcm", "tiff": ".tif", "jpegxl": ".jxl"}
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(FORMATS),
-    help="Format of the outputs; otherwise their suffix decides.",
+    type=click.Choice(list(SUFFIXES)),
+    help="Format of the outputs; without it their suffix decides.",
 )
 @options.threads
 @options.reporting
@@ -44,41 +57,38 @@ def decompress(
 ) -> int:
     """Decompress .xrc files.
 
-    Inputs are kept. chest.dcm.xrc becomes chest.dcm beside it, as DICOM, unless -o or --format
-    say otherwise; - reads standard input, and writes to standard output with --format.
+    An INPUT is a file, or - for standard input. It is kept: chest.dcm.xrc gives chest.dcm beside
+    it, as DICOM, and with --format png chest.png, unless -o says otherwise. A name without suffix,
+    as DICOM files often have, stays DICOM. Standard output needs --format.
     """
-    from xraycodec.files import encode, format_of_suffix, write_atomically
-    from xraycodec.pipeline import PixelDriftWarning
+    from xraycodec.files import encode
     from xraycodec.pipeline import decompress as decompress_image
 
-    sources = find_sources(inputs, recursive=recursive, wanted=lambda p: p.suffix == SUFFIX)
-    targets = Targets(output, sources, recursive=recursive)
+    report = Report(as_json, quiet, verbose)
+    sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
+    targets = Targets(output, sources, recursive=recursive, overwrite=force)
+    report.results_to_stderr = targets.standard_output
     if targets.standard_output and file_format is None:
-        raise click.UsageError("standard output needs --format")
-    report = Report(as_json, quiet, verbose, results_to_stderr=targets.standard_output)
+        raise click.UsageError("standard output has no suffix; say --format")
 
     def rename(path: Path) -> Path:
-        if path.suffix != SUFFIX:
-            raise OptionError(f"{path.name} does not end in {SUFFIX}; give the output with -o")
+        if path.suffix != XRC_SUFFIX:
+            raise OptionError(f"the name does not end in {XRC_SUFFIX}; name the output with -o")
+        path = path.with_suffix("")
         if file_format is None:
-            return path.with_suffix("")
-        return path.with_suffix("").with_suffix(SUFFIXES.get(file_format, f".{file_format}"))
+            return path
+        stem = path.stem if path.suffix.lower() in _IMAGE_SUFFIXES else path.name
+        return path.with_name(stem + SUFFIXES[file_format])
 
     def work(source: Source) -> None:
-        target = None if targets.standard_output else targets.path_for(source, rename)
-        if target is not None and target.exists() and not force:
-            raise FileExistsError(f"{target} exists; -f overwrites it")
-        chosen = file_format or (format_of_suffix(target) if target is not None else "")
+        target = targets.path_for(source, rename)
         with report.progress(source.name) as progress, warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always", PixelDriftWarning)
+            warnings.simplefilter("always")
             image = decompress_image(source.read(), threads=threads, progress=progress)
         for warning in seen:
-            click.echo(f"xrc: {source.name}: warning: {warning.message}", err=True)
-        data = encode(image, chosen)
-        if target is None:
-            sys.stdout.buffer.write(data)
-        else:
-            write_atomically(target, data, overwrite=force)
+            report.note(source.name, f"warning: {warning.message}")
+        chosen = file_format or _format_for(target, image)
+        targets.write(target, encode(image, chosen))
         frames, rows, columns = image.frames.shape
         values = {
             "output": "-" if target is None else str(target),
@@ -87,7 +97,7 @@ def decompress(
             "rows": rows,
             "columns": columns,
             "bits_stored": image.bits_stored,
-            "pixels_identical": not seen,
+            "pixels_identical": not _tell_of_drift(seen),
         }
         size = f"{columns} x {rows}" + (f" x {frames} frames" if frames > 1 else "")
         report.result(
@@ -95,3 +105,27 @@ def decompress(
         )
 
     return for_each(report, sources, work)
+
+
+def _tell_of_drift(seen: list[warnings.WarningMessage]) -> bool:
+    from xraycodec.pipeline import PixelDriftWarning
+
+    return any(issubclass(warning.category, PixelDriftWarning) for warning in seen)
+
+
+def _format_for(target: Path | None, image: XRay) -> str:
+    """Return the format that the output's name asks for.
+
+    Raises:
+        OptionError: none that can be written.
+    """
+    from xraycodec.files import format_of_suffix
+
+    assert target is not None  # standard output comes with --format
+    suffix = target.suffix[1:]
+    if image.dicom is not None and (not suffix or suffix.isdecimal()):
+        return "dicom"
+    try:
+        return format_of_suffix(target)
+    except OptionError as error:
+        raise OptionError(f"{error}; or say --format") from error

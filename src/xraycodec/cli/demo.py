@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from xraycodec.cli import options
-from xraycodec.cli.report import Report, for_each, human_size
-from xraycodec.cli.sources import Source, find_sources
+from xraycodec.cli.report import Report, human_size
+from xraycodec.cli.sources import STANDARD, Source, for_each
+from xraycodec.errors import OptionError
 
 
 @click.command()
-@click.argument("file", required=False)
+@click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True))
 @click.option(
     "-o",
     "--output",
@@ -22,14 +23,14 @@ from xraycodec.cli.sources import Source, find_sources
     show_default=True,
     help="Folder for the results; those of an earlier demo are replaced.",
 )
-@click.option("--ratio", type=click.FloatRange(2, 256), default=8.0, show_default=True)
+@options.ratio
 @options.reporting
 def demo(
     file: str | None, output: Path, ratio: float, as_json: bool, quiet: bool, verbose: bool
 ) -> int:
-    """Compress FILE and decompress it, print what it cost, and write a picture of both.
+    """Compress FILE with rnn-conv, decompress it, print what it cost and write a picture of both.
 
-    Without FILE a synthetic chest radiograph is computed: Beer-Lambert through simple anatomy,
+    Without FILE, a synthetic chest radiograph is computed: Beer-Lambert through simple anatomy,
     quantum noise, 12 bits, as DICOM.
     """
     from xraycodec.demo.phantom import chest_phantom
@@ -38,9 +39,16 @@ def demo(
 
     report = Report(as_json, quiet, verbose)
     phantom = Source("synthetic chest radiograph", None, Path("phantom.dcm"))
-    found = find_sources([file], recursive=False, wanted=lambda p: True) if file else [phantom]
+    if file is None:
+        source = phantom
+    elif file == STANDARD:
+        source = Source("standard input", None, Path("stdin"))
+    else:
+        source = Source(file, Path(file), Path(Path(file).name))
 
     def work(source: Source) -> None:
+        if source.path is not None and source.path.resolve().parent == output.resolve():
+            raise OptionError(f"{output} is its folder, where results could replace it; give -o")
         image = chest_phantom() if source is phantom else decode(source.read(), source.name)
         with report.progress(source.name) as progress:
             outcome = demonstrate(image, source.below.stem, output, ratio, progress)
@@ -59,4 +67,4 @@ def demo(
         values = asdict(outcome) | {"files": [str(path) for path in outcome.files]}
         report.result(source.name, "\n".join(lines), values)
 
-    return for_each(report, found, work)
+    return for_each(report, [source], work)

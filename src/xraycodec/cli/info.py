@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 from xraycodec.cli import options
-from xraycodec.cli.report import Report, for_each, human_size
-from xraycodec.cli.sources import Source, find_sources
+from xraycodec.cli.report import Report, human_size
+from xraycodec.cli.sources import XRC_FILES, Source, find_sources, for_each
 from xraycodec.container import Inspection
-from xraycodec.errors import CorruptError
 
 
 @click.command()
@@ -22,19 +21,20 @@ def info(
 ) -> int:
     """Show what .xrc files hold, without decoding them; no model is needed.
 
-    A damaged file is shown as far as it can be read, and ends in exit code 1.
+    An INPUT is a file, or - for standard input. A damaged one is shown as far as it can be read,
+    and ends in exit code 1. Damage that only decoding can find needs xrc verify.
     """
     from xraycodec.container import inspect
 
     report = Report(as_json, quiet, verbose)
-    sources = find_sources(inputs, recursive=recursive, wanted=lambda p: p.suffix == ".xrc")
+    sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
 
     def work(source: Source) -> None:
         inspection = inspect(source.read())
         values = describe(inspection)
         report.result(source.name, as_text(values), values)
         if inspection.problems:
-            raise CorruptError("; ".join(inspection.problems))
+            report.error(source.name, "; ".join(inspection.problems), in_result=True)
 
     return for_each(report, sources, work)
 

@@ -1,13 +1,16 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_THREADS = 1024
 
 
 def inputs(function: F) -> F:
@@ -28,14 +31,43 @@ def force(function: F) -> F:
 
 
 def recursive(function: F) -> F:
-    return click.option("-r", "--recursive", is_flag=True, help="Descend into folders.")(function)
+    return click.option(
+        "-r",
+        "--recursive",
+        is_flag=True,
+        help="Descend into folders, passing over other files; -o gets the same folders.",
+    )(function)
+
+
+class _Ratio(click.FloatRange):
+    """A range that NaN, which compares as neither too low nor too high, is not in."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a ratio.", param, ctx)
+        return number
+
+
+def ratio(function: F) -> F:
+    return click.option(
+        "--ratio",
+        type=_Ratio(2, 256),
+        default=8.0,
+        show_default=True,
+        help="rnn-conv: pixels per code kept, the paper's compression ratio; entropy coding then"
+        " makes files smaller still.",
+    )(function)
 
 
 def threads(function: F) -> F:
     return click.option(
         "--threads",
-        type=click.IntRange(0),
+        type=click.IntRange(0, MAX_THREADS),
         default=0,
+        show_default=True,
         help="Threads to compute with; 0 uses every core.",
     )(function)
 
@@ -46,6 +78,6 @@ def reporting(function: F) -> F:
         "-v", "--verbose", is_flag=True, help="Name skipped files, show tracebacks."
     )(function)
     function = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")(function)
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object per file.")(
-        function
-    )
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object per file, in one line."
+    )(function)

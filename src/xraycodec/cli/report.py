@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import click
-
-from xraycodec.cli.sources import Source
-from xraycodec.errors import XrayCodecError
 
 Progress = Callable[[int, int], None]
 Result = dict[str, Any]
@@ -25,6 +23,13 @@ class Report:
 
     Results go to standard output unless the data itself goes there; errors and progress always
     go to standard error.
+
+    Attributes:
+        as_json: print results, and errors as well, as one JSON object per file.
+        quiet: print errors only; JSON, once asked for, is printed all the same.
+        verbose: name what is skipped, and follow errors by their tracebacks.
+        results_to_stderr: standard output is taken by data.
+        failed: inputs that failed so far.
     """
 
     as_json: bool = False
@@ -38,20 +43,30 @@ class Report:
         return 1 if self.failed else 0
 
     def result(self, name: str, text: str, values: Result) -> None:
+        """Print what was done with the input ``name``: ``values`` as JSON, else ``text``."""
         if self.as_json:
-            click.echo(json.dumps({"input": name, **values}), err=self.results_to_stderr)
+            self._print_json({"input": name, **values})
         elif not self.quiet:
-            click.echo(f"{name}: {text}", err=self.results_to_stderr)
+            _echo(f"{name}: {text}", err=self.results_to_stderr)
 
     def skipped(self, name: str, why: str) -> None:
         if self.verbose:
-            click.echo(f"xrc: {name}: skipped, {why}", err=True)
+            _echo(f"xrc: {name}: skipped, {why}", err=True)
 
-    def error(self, name: str, message: str) -> None:
+    def note(self, name: str, message: str) -> None:
+        """Print what is worth knowing and no failure."""
+        if not self.quiet:
+            _echo(f"xrc: {name}: {message}", err=True)
+
+    def error(self, name: str, error: str | Exception, *, in_result: bool = False) -> None:
+        """Print a failure; ``in_result`` if a JSON result for this input has said it already."""
         self.failed += 1
-        if self.as_json:
-            click.echo(json.dumps({"input": name, "error": message}), err=self.results_to_stderr)
-        click.echo(f"xrc: {name}: {message}", err=True)
+        message = error if isinstance(error, str) else _message(error, name)
+        if self.as_json and not in_result:
+            self._print_json({"input": name, "error": message})
+        _echo(f"xrc: {name}: {message}", err=True)
+        if self.verbose and isinstance(error, Exception):
+            _echo("".join(traceback.format_exception(error)), err=True)
 
     @contextmanager
     def progress(self, name: str) -> Iterator[Progress]:
@@ -60,30 +75,18 @@ class Report:
             yield lambda done, total: None
             return
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(name, total=None)
+            task = bar.add_task(escape(_printable(name, sys.stderr)), total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
-
-def for_each(report: Report, sources: Sequence[Source], work: Callable[[Source], None]) -> int:
-    """Do ``work`` for every source; a failure is reported and the rest goes on.
-
-    Returns the exit code.
-    """
-    for source in sources:
-        try:
-            work(source)
-        except XrayCodecError as error:
-            report.error(source.name, str(error))
-        except (OSError, MemoryError) as error:
-            report.error(source.name, str(error) or type(error).__name__)
-        if report.failed and report.verbose and sys.exc_info()[0]:
-            traceback.print_exc()
-    return report.exit_code
+    def _print_json(self, values: Result) -> None:
+        text = json.dumps(_finite(values), allow_nan=False)
+        click.echo(text, err=self.results_to_stderr)
 
 
 def human_size(size_bytes: float) -> str:
@@ -93,3 +96,32 @@ def human_size(size_bytes: float) -> str:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
         size_bytes /= 1024
     return f"{size_bytes:.1f} GiB"
+
+
+def _message(error: Exception, name: str) -> str:
+    """Say what went wrong with the input ``name``, without repeating the name."""
+    if isinstance(error, OSError) and error.strerror:
+        place = "" if error.filename in (None, name) else f"{error.filename}: "
+        return place + error.strerror
+    if isinstance(error, MemoryError):
+        return str(error) or "not enough memory"
+    return str(error).removeprefix(f"{name}: ") or type(error).__name__
+
+
+def _echo(text: str, *, err: bool) -> None:
+    click.echo(_printable(text, sys.stderr if err else sys.stdout), err=err)
+
+
+def _printable(text: str, stream: TextIO) -> str:
+    """What the stream's encoding lacks, as bytes of file names may, becomes "?"."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither infinity (the PSNR of equal images) nor NaN: both become null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from xraycodec.errors import OptionError
+from xraycodec.cli.report import Report
+from xraycodec.errors import OptionError, XrayCodecError
 
 STANDARD = "-"
 
@@ -32,75 +34,160 @@ class Source:
         return sys.stdin.buffer.read() if self.path is None else self.path.read_bytes()
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which files below a folder a command takes.
+
+    Attributes:
+        kind: what they are, for messages.
+        test: tells one from its path.
+    """
+
+    kind: str
+    test: Callable[[Path], bool]
+
+
+XRC_SUFFIX = ".xrc"
+XRC_FILES = Wanted(".xrc file", lambda path: path.suffix == XRC_SUFFIX)
+
+
 def find_sources(
-    inputs: Sequence[str], *, recursive: bool, wanted: Callable[[Path], bool]
+    inputs: Sequence[str], wanted: Wanted, report: Report, *, recursive: bool
 ) -> list[Source]:
     """Expand the inputs; below a folder only ``wanted`` files are taken.
 
+    Files that are passed over and folders that cannot be read go to ``report``.
+
     Raises:
-        click.UsageError: a folder without ``--recursive``, or standard input twice.
+        click.UsageError: a folder without ``recursive``, or standard input twice.
     """
     if list(inputs).count(STANDARD) > 1:
-        raise click.UsageError("standard input (-) can be read once")
-    sources = []
+        raise click.UsageError("standard input (-) can be read only once")
+    sources: list[Source] = []
     for name in inputs:
-        path = Path(name)
         if name == STANDARD:
             sources.append(Source("standard input", None, Path("stdin")))
-        elif path.is_dir():
-            if not recursive:
-                raise click.UsageError(f"{name} is a folder; -r descends into it")
-            below = sorted(p for p in path.rglob("*") if p.is_file() and wanted(p))
-            sources += [Source(str(p), p, p.relative_to(path)) for p in below]
+        elif not os.path.isdir(name):  # noqa: PTH112 - Path's raises for names that are too long
+            sources.append(Source(name, Path(name), Path(Path(name).name)))
+        elif not recursive:
+            raise click.UsageError(f"{name} is a folder; -r descends into it")
         else:
-            sources.append(Source(name, path, Path(path.name)))
+            sources += _sources_below(Path(name), wanted, report)
     return sources
 
 
-class Targets:
-    """Names the output of each input and never gives two inputs the same one."""
+def _sources_below(folder: Path, wanted: Wanted, report: Report) -> list[Source]:
+    sources = []
+    for path in sorted(_files_below(folder, report)):
+        if wanted.test(path):
+            sources.append(Source(str(path), path, path.relative_to(folder)))
+        else:
+            report.skipped(str(path), f"no {wanted.kind}")
+    if not sources:
+        report.note(str(folder), f"no {wanted.kind} below it")
+    return sources
 
-    def __init__(self, output: str | None, sources: Sequence[Source], *, recursive: bool) -> None:
+
+def _files_below(folder: Path, report: Report) -> Iterator[Path]:
+    def refused(error: OSError) -> None:
+        report.error(os.fsdecode(error.filename), error)
+
+    for parent, _, names in os.walk(folder, onerror=refused):
+        # Only regular files: opening a pipe would wait for ever.
+        yield from (path for name in names if (path := Path(parent, name)).is_file())
+
+
+def for_each(report: Report, sources: Sequence[Source], work: Callable[[Source], None]) -> int:
+    """Do ``work`` for every source; a failure is reported and the rest goes on.
+
+    Returns the exit code.
+    """
+    for source in sources:
+        try:
+            work(source)
+        except BrokenPipeError:
+            raise  # nobody reads what is printed: go, as other filters do
+        except (XrayCodecError, OSError, MemoryError) as error:
+            report.error(source.name, error)
+    return report.exit_code
+
+
+class Targets:
+    """Names the output of each input, never gives two inputs the same one, and writes them."""
+
+    def __init__(
+        self, output: str | None, sources: Sequence[Source], *, recursive: bool, overwrite: bool
+    ) -> None:
         """Decide whether ``output`` is a file, a folder or standard output.
 
         Raises:
-            click.UsageError: several inputs, but a single output.
+            click.UsageError: several inputs, but a single output; data for a terminal.
         """
         several = len(sources) > 1 or recursive
+        self._overwrite = overwrite
         self._folder: Path | None = None
         self._file: Path | None = None
-        self._given: dict[Path, str] = {}
+        self._inputs = {os.path.realpath(source.path) for source in sources if source.path}
+        self._given: dict[str, Source] = {}
         self.standard_output = output == STANDARD or (
             output is None and len(sources) == 1 and sources[0].path is None
         )
         if self.standard_output:
             if several:
-                raise click.UsageError("several inputs cannot share standard output")
-        elif output is not None and (several or output.endswith("/") or Path(output).is_dir()):
-            if Path(output).exists() and not Path(output).is_dir():
-                raise click.UsageError(f"{output} is a file; several inputs need a folder")
-            self._folder = Path(output)
+                raise click.UsageError("several inputs cannot share standard output; name a folder")
+            if sys.stdout.isatty():
+                raise click.UsageError("a terminal shows no files; redirect it or name one with -o")
         elif output is not None:
-            self._file = Path(output)
+            is_folder = os.path.isdir(output)  # noqa: PTH112 - as above
+            if several and os.path.lexists(output) and not is_folder:
+                raise click.UsageError(f"{output} is a file; several inputs need a folder")
+            if several or is_folder or output.endswith(("/", os.sep)):
+                self._folder = Path(output)
+            else:
+                self._file = Path(output)
 
-    def path_for(self, source: Source, rename: Callable[[Path], Path]) -> Path:
-        """Return where the output of ``source`` goes.
+    def path_for(self, source: Source, rename: Callable[[Path], Path]) -> Path | None:
+        """Return where the output of ``source`` goes, ``None`` for standard output.
 
         Raises:
-            OptionError: standard input without a name, or a path that another input has.
+            OptionError: standard input without a name, a path that is an input or that another
+                input has, or an existing one that must not be overwritten.
         """
+        if self.standard_output:
+            return None
         if self._file is not None:
             target = self._file
+        elif source.path is None:
+            raise OptionError("it has no name to derive the output's from; name a file with -o")
         elif self._folder is not None:
             target = self._folder / rename(source.below)
-        elif source.path is not None:
-            target = rename(source.path)
         else:
-            raise OptionError("standard input has no name; give the output with -o")
-        other = self._given.setdefault(target.absolute(), source.name)
-        if other != source.name:
-            raise OptionError(f"{target} is already the output of {other}")
-        if source.path is not None and target.exists() and target.samefile(source.path):
-            raise OptionError(f"{target} is the input itself")
-        target.parent.mkdir(parents=True, exist_ok=True)
+            target = rename(source.path)
+        place = os.path.realpath(target)
+        other = self._given.setdefault(place, source)
+        if other is not source:
+            raise OptionError(f"{target} is already the output of {other.name}")
+        if place in self._inputs:
+            raise OptionError(f"the output {target} is an input; name another with -o")
+        if os.path.lexists(target) and not self._overwrite:
+            raise OptionError(f"{target} exists; -f overwrites it")
         return target
+
+    def write(self, target: Path | None, data: bytes) -> None:
+        """Write ``data`` to what `path_for` gave, whole or not at all; make its folder first.
+
+        Raises:
+            OptionError: the file has appeared meanwhile and must not be overwritten.
+            OSError: the file system refuses.
+        """
+        from xraycodec.files import write_atomically
+
+        if target is None:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write_atomically(target, data, overwrite=self._overwrite)
+        except OSError as error:  # the temporary file's name means nothing to anybody
+            raise OSError(error.errno, error.strerror, str(target)) from error

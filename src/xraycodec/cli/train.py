@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xraycodec.errors import ImageError
+
 if TYPE_CHECKING:
     from xraycodec.evaluation.crops import Crops
     from xraycodec.training.loop import Progress as Line
@@ -36,15 +38,43 @@ def train() -> None:
     required=True,
     help="Folder for checkpoint, metrics and model; training goes on from what it holds.",
 )
-@click.option("--segment", type=click.Choice(["128", "256"]), default="128", show_default=True)
 @click.option(
-    "--config", type=click.Choice(["compact", "paper"]), default="compact", show_default=True
+    "--segment",
+    type=click.Choice(["128", "256"]),
+    default="128",
+    show_default=True,
+    help="Side of the crops in pixels.",
 )
-@click.option("--steps", type=click.IntRange(1), default=12_500, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True)
-@click.option("--learning-rate", type=float, default=2e-4, show_default=True)
-@click.option("--final-learning-rate", type=float, default=2e-6, show_default=True)
-@click.option("--warm-up", type=click.IntRange(0), default=100, show_default=True, help="Steps.")
+@click.option(
+    "--config",
+    type=click.Choice(["compact", "paper"]),
+    default="compact",
+    show_default=True,
+    help="Widths of the layers.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=12_500,
+    show_default=True,
+    help="Steps of the optimiser, one batch each.",
+)
+@click.option(
+    "--batch", type=click.IntRange(1), default=16, show_default=True, help="Crops in a batch."
+)
+@click.option(
+    "--learning-rate", type=float, default=2e-4, show_default=True, help="After the warm-up."
+)
+@click.option(
+    "--final-learning-rate", type=float, default=2e-6, show_default=True, help="At the last step."
+)
+@click.option(
+    "--warm-up",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="Steps over which the learning rate rises.",
+)
 @click.option(
     "--loss",
     type=click.Choice(["l1", "log-mse"]),
@@ -64,8 +94,15 @@ def train() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Start from the averaged weights of another run's checkpoint.",
 )
+@click.option(
+    "--optimiser",
+    type=click.Choice(["adam", "muon"]),
+    default="adam",
+    show_default=True,
+    help="adam is the paper's; muon takes the convolutions' weights, adam the rest.",
+)
 @click.option("--augment", is_flag=True, help="Turn and flip crops.")
-@click.option("--seed", type=int, default=2019, show_default=True)
+@click.option("--seed", type=int, default=2019, show_default=True, help="Of crops and weights.")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),
@@ -75,7 +112,13 @@ def train() -> None:
 )
 @click.option("--compile", "compiled", is_flag=True, help="Compile the network first (needs gcc).")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
-@click.option("--validate-every", type=click.IntRange(1), default=250, show_default=True)
+@click.option(
+    "--validate-every",
+    type=click.IntRange(1),
+    default=250,
+    show_default=True,
+    help="Steps between validations.",
+)
 @click.option("--name", help="Name of the model pack; rnn-conv-CONFIG-SEGMENT without.")
 def rnn_conv(
     data: Path, out: Path, init: Path | None, name: str | None, compiled: bool, **values: Any
@@ -97,10 +140,13 @@ def rnn_conv(
 
     settings = Settings(segment=int(values.pop("segment")), compile=compiled, **values)
     out.mkdir(parents=True, exist_ok=True)
-    crops = {
-        split: load_crops(data, split, settings.segment, settings.seed, out.parent / "crops")
-        for split in ("train", "validation")
-    }
+    try:
+        crops = {
+            split: load_crops(data, split, settings.segment, settings.seed, out.parent / "crops")
+            for split in ("train", "validation")
+        }
+    except (OSError, ValueError, ImageError) as error:
+        raise click.ClickException(f"the crops cannot be cut: {error}") from error
     trainer = Trainer(settings, crops["train"], crops["validation"], out)
     if trainer.checkpoint.exists():
         trainer.load(trainer.checkpoint, weights_only=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from xraycodec.cli import options
-from xraycodec.cli.report import Report, for_each
-from xraycodec.cli.sources import Source, find_sources
+from xraycodec.cli.report import Report
+from xraycodec.cli.sources import XRC_FILES, Source, find_sources, for_each
 
 
 @click.command()
@@ -24,13 +24,15 @@ def verify(
 ) -> int:
     """Decode .xrc files and check every checksum and the hash of the pixels.
 
-    A file of a codec that decodes in floating point may give pixels that differ from the
-    encoder's by a rounding; that is reported and is no failure. A damaged file is one.
+    An INPUT is a file, or - for standard input. Nothing is written.
+
+    A codec that decodes in floating point may give pixels that differ from the encoder's by a
+    rounding. That is reported and is no failure; damage is one, and ends in exit code 1.
     """
     from xraycodec.pipeline import verify as verify_data
 
     report = Report(as_json, quiet, verbose)
-    sources = find_sources(inputs, recursive=recursive, wanted=lambda p: p.suffix == ".xrc")
+    sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
 
     def work(source: Source) -> None:
         with report.progress(source.name) as progress:

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,8 +26,22 @@ VERSION = 1
 MANIFEST = "manifest.json"
 SUFFIX = ".xrcpack"
 MAX_MANIFEST_BYTES = 1 << 20
-MAX_MEMBER_BYTES = 1 << 30
+MAX_PACK_BYTES = 1 << 30
+"""All members together, inflated."""
 SEARCH_PATH = "XRAYCODEC_MODELS"
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 1
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    RuntimeError,  # zipfile's features that it lacks, json's nesting too deep
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,39 +88,70 @@ def build_pack(
     return out.getvalue()
 
 
+def _entry(archive: zipfile.ZipFile, member: str, path: Path) -> zipfile.ZipInfo:
+    info = archive.getinfo(member)
+    if info.compress_type not in _METHODS or info.flag_bits & _ENCRYPTED:
+        raise ModelError(
+            f"{path}: entry {member!r} is encrypted or compressed by ZIP method"
+            f" {info.compress_type}; allowed are 0 (stored) and 8 (deflated)"
+        )
+    return info
+
+
 def _read_manifest(archive: zipfile.ZipFile, path: Path) -> tuple[bytes, dict[str, Any]]:
-    if archive.getinfo(MANIFEST).file_size > MAX_MANIFEST_BYTES:
-        raise ModelError(f"{path}: manifest is larger than {MAX_MANIFEST_BYTES} bytes")
-    text = archive.read(MANIFEST)
+    info = _entry(archive, MANIFEST, path)
+    if info.file_size > MAX_MANIFEST_BYTES:
+        raise ModelError(
+            f"{path}: the manifest has {info.file_size} bytes; the limit is {MAX_MANIFEST_BYTES}"
+        )
+    text = archive.read(info)
     manifest = json.loads(text)
     if manifest["format"] != FORMAT:
         raise ModelError(f"{path}: format {manifest['format']!r} is not {FORMAT!r}")
     if manifest["version"] != VERSION:
         raise ModelError(f"{path}: pack version {manifest['version']}; this reader knows {VERSION}")
+    for field, kind in (("name", str), ("codec", str), ("properties", dict), ("members", dict)):
+        if not isinstance(manifest[field], kind):
+            raise ModelError(
+                f"{path}: field {field!r} of the manifest is a"
+                f" {type(manifest[field]).__name__}, not a {kind.__name__}"
+            )
     return text, manifest
+
+
+def _read_members(
+    archive: zipfile.ZipFile, listed: Mapping[str, Any], path: Path
+) -> dict[str, bytes]:
+    entries = {member: _entry(archive, member, path) for member in listed}
+    for member, info in entries.items():
+        if info.file_size != listed[member]["size"]:
+            raise ModelError(
+                f"{path}: member {member!r} has {info.file_size} bytes; the manifest says"
+                f" {listed[member]['size']}"
+            )
+    total = sum(info.file_size for info in entries.values())
+    if total > MAX_PACK_BYTES:
+        raise ModelError(f"{path}: members of {total} bytes; the limit is {MAX_PACK_BYTES}")
+    members = {}
+    for member, info in entries.items():
+        members[member] = archive.read(info)
+        if hashlib.sha256(members[member]).hexdigest() != listed[member]["sha256"]:
+            raise ModelError(f"{path}: member {member!r} differs from its SHA-256")
+    return members
 
 
 def read_pack(path: Path) -> ModelPack:
     """Read a pack and check every member.
 
     Raises:
-        ModelError: no pack, a later version, or a member of another size or hash than listed.
+        ModelError: no pack, a later version, a size over the limits, or a member of another
+            size or hash than listed.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             text, manifest = _read_manifest(archive, path)
-            members = {}
-            for member, expected in manifest["members"].items():
-                size = archive.getinfo(member).file_size
-                if size != expected["size"] or size > MAX_MEMBER_BYTES:
-                    raise ModelError(
-                        f"{path}: member {member!r} has {size} bytes; the manifest says"
-                        f" {expected['size']}, the limit is {MAX_MEMBER_BYTES}"
-                    )
-                members[member] = archive.read(member)
-                if hashlib.sha256(members[member]).hexdigest() != expected["sha256"]:
-                    raise ModelError(f"{path}: member {member!r} differs from its SHA-256")
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+            members = _read_members(archive, manifest["members"], path)
+    except _UNREADABLE as error:
         raise ModelError(f"{path} is no readable model pack: {error}") from error
     return ModelPack(
         hashlib.sha256(text).digest(),
@@ -128,8 +174,15 @@ def _digest_of(path: Path, _modified: int) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             return hashlib.sha256(_read_manifest(archive, path)[0]).digest()
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, ModelError):
+    except (*_UNREADABLE, ModelError):
         return b""  # a broken pack in a search folder must not stop those beside it
+
+
+def _modification_time(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return -1  # gone, or a link to nowhere: `_digest_of` finds no pack there
 
 
 @lru_cache(maxsize=8)
@@ -137,12 +190,19 @@ def find_pack(digest: bytes) -> ModelPack:
     """Find the pack that a stream names.
 
     Raises:
-        ModelError: no folder that is searched holds it.
+        ModelError: no folder that is searched holds it undamaged.
     """
+    damage: ModelError | None = None
     for folder in pack_folders():
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            if _digest_of(path, path.stat().st_mtime_ns) == digest:
+            if _digest_of(path, _modification_time(path)) != digest:
+                continue
+            try:
                 return read_pack(path)
+            except ModelError as error:
+                damage = error  # another folder may hold a sound copy
+    if damage is not None:
+        raise damage
     raise ModelError(
         f"no model pack {digest.hex()} in {', '.join(map(str, pack_folders()))}; set"
         f" {SEARCH_PATH} to the folder that holds it"

@@ -38,7 +38,14 @@ class Network:
         self._input: str = self._session.get_inputs()[0].name
 
     def __call__(self, x: Activations) -> Activations:
-        """Evaluate the network on ``(batch, channel, height, width)``."""
-        (y,) = self._session.run(None, {self._input: x})
+        """Evaluate the network on ``(batch, channel, height, width)``.
+
+        Raises:
+            ModelError: the network does not take this shape.
+        """
+        try:
+            (y,) = self._session.run(None, {self._input: x})
+        except Exception as error:  # as above
+            raise ModelError(f"onnxruntime fails on an input of {x.shape}: {error}") from error
         result: Activations = y
         return result

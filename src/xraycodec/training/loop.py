@@ -15,6 +15,7 @@ from torch import Tensor
 
 from xraycodec.evaluation.crops import Crops
 from xraycodec.training import warm_start
+from xraycodec.training.conditioning import condition
 from xraycodec.training.muon import Muon
 from xraycodec.training.network import CONFIGS, MAX_BETA, ConvLSTM2d, RNNConv
 
@@ -150,10 +151,16 @@ class Trainer:
         self.network = RNNConv(CONFIGS[settings.config])
         if settings.start == "linear":
             warm_start.apply(self.network, train[:START_CROPS])
+            self._condition()
         self.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimisers = optimisers_for(self.network, settings)
         self.step = 0
+
+    def _condition(self) -> None:
+        crops = self.train[: self.settings.batch].astype(np.float32) / 255
+        device = next(self.network.parameters()).device
+        condition(self.network, torch.from_numpy(crops)[:, None].to(device))
 
     @property
     def checkpoint(self) -> Path:
@@ -177,6 +184,7 @@ class Trainer:
         state = torch.load(path, map_location=self.settings.device, weights_only=True)
         if weights_only:
             self.network.load_state_dict(state["average"])
+            self._condition()
             self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
             return
         self.network.load_state_dict(state["network"])

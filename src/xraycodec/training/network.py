@@ -91,7 +91,13 @@ class ConvLSTM2d(nn.Module):
 
     The state of the first time step is zero, so its recurrent products and its forget gate are
     skipped; the parameters exist (the paper's count includes them) and serve further steps.
+
+    ``weight`` is W_x times ``input_rms``, the root mean square of each input channel
+    (`xraycodec.training.conditioning`): a step of the optimiser then moves the output equally
+    through every channel, be it brightness or the faintest detail. Ones leave it plain.
     """
+
+    input_rms: Tensor
 
     def __init__(
         self, in_channels: int, channels: int, kernel: int, stride: int, side: Side
@@ -100,6 +106,7 @@ class ConvLSTM2d(nn.Module):
         self.channels, self.kernel, self.stride, self.side = channels, kernel, stride, side
         self.weight = nn.Parameter(torch.empty(4 * channels, in_channels, kernel, kernel))
         self.recurrent = nn.Parameter(torch.empty(4 * channels, channels, kernel, kernel))
+        self.register_buffer("input_rms", torch.ones(in_channels))
         self.bias = nn.Parameter(torch.zeros(4 * channels))
         self.relu = KneeReLU(channels)
         nn.init.kaiming_uniform_(self.weight, a=1.0)
@@ -108,7 +115,8 @@ class ConvLSTM2d(nn.Module):
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         x = pad_one_side(x, self.kernel - self.stride, self.side)
         used = 3 * self.channels if state is None else 4 * self.channels
-        gates = F.conv2d(x, self.weight[:used], self.bias[:used], self.stride)
+        weight = self.weight[:used] / self.input_rms[:, None, None]
+        gates = F.conv2d(x, weight, self.bias[:used], self.stride)
         if state is not None:
             h = pad_one_side(state[0], self.kernel - 1, self.side)
             gates = gates + F.conv2d(h, self.recurrent)
@@ -118,6 +126,20 @@ class ConvLSTM2d(nn.Module):
             c = c + hard_sigmoid(gates[:, 3 * self.channels :]) * state[1]
         h = hard_sigmoid(o) * self.relu(c)
         return h, (h, c)
+
+
+class Pointwise(nn.Conv2d):
+    """1x1 convolution whose weight is held in units of its input, as in `ConvLSTM2d`."""
+
+    input_rms: Tensor
+    bias: Tensor
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__(in_channels, channels, 1)
+        self.register_buffer("input_rms", torch.ones(in_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight / self.input_rms[:, None, None], self.bias)
 
 
 class FrontEnd(nn.Module):
@@ -152,7 +174,7 @@ class Analysis(nn.Module):
         self.layers = nn.ModuleList(
             ConvLSTM2d(widths[k], widths[k + 1], 3, 2, sides[k]) for k in range(3)
         )
-        self.bottleneck = nn.Conv2d(config.encoder[2], config.beta, 1)
+        self.bottleneck = Pointwise(config.encoder[2], config.beta)
 
     def forward(self, x: Tensor) -> Tensor:
         front = self.front(x - 0.5)
@@ -190,13 +212,13 @@ class Synthesis(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.time_steps = config.time_steps
-        self.expand = nn.Conv2d(config.beta, config.expand, 1)
+        self.expand = Pointwise(config.beta, config.expand)
         self.relu = KneeReLU(config.expand)
         inputs = (config.expand, *(width // 4 for width in config.modules))
         self.modules_ = nn.ModuleList(
             DeconvolutionModule(inputs[k], config.modules[k]) for k in range(4)
         )
-        self.combine = nn.Conv2d(inputs[4], 1, 1)
+        self.combine = Pointwise(inputs[4], 1)
 
     def forward(self, y: Tensor) -> Tensor:
         expanded = self.relu(self.expand(y))

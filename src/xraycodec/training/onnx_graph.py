@@ -22,6 +22,7 @@ from xraycodec.training.network import (
     DeconvolutionModule,
     FrontEnd,
     KneeReLU,
+    Pointwise,
     Synthesis,
 )
 
@@ -96,6 +97,11 @@ def one_sided(amount: int, side: str) -> list[int]:
     return [amount, amount, 0, 0] if side == "before" else [0, 0, amount, amount]
 
 
+def plain_weight(layer: ConvLSTM2d | Pointwise) -> Tensor:
+    """Return the weight as the convolution applies it."""
+    return (layer.weight / layer.input_rms[:, None, None]).detach().cpu()
+
+
 def conv_lstm(
     graph: Graph, x: str, layer: ConvLSTM2d, state: State | None, input_scale: float
 ) -> tuple[str, State]:
@@ -105,7 +111,7 @@ def conv_lstm(
     offset = torch.full((4 * n,), 0.5)
     offset[n : 2 * n] = 0
     used = 3 * n if state is None else 4 * n
-    weight = layer.weight.detach().cpu() * slope * input_scale
+    weight = plain_weight(layer) * slope * input_scale
     bias = layer.bias.detach().cpu() * slope[:, 0, 0, 0] + offset
     pads = one_sided(layer.kernel - layer.stride, layer.side)
     gates = graph.conv(x, weight[:used], bias[:used], layer.stride, pads)
@@ -143,15 +149,17 @@ def analysis_graph(network: Analysis) -> bytes:
         for k, layer in enumerate(network.layers):
             assert isinstance(layer, ConvLSTM2d)
             h, states[k] = conv_lstm(graph, h, layer, states[k], 0.5 if k == 0 else 1.0)
-    bottleneck = network.bottleneck
-    return graph.to_bytes(graph.conv(h, bottleneck.weight, bottleneck.bias, 1, [0] * 4))
+    weight = plain_weight(network.bottleneck)
+    return graph.to_bytes(graph.conv(h, weight, network.bottleneck.bias, 1, [0] * 4))
 
 
 def synthesis_graph(network: Synthesis) -> bytes:
     """Dequantised latents ``(batch, beta, P, Q)`` to pixels about 0 .. 1, not clipped."""
     graph = Graph()
     expand, combine = network.expand, network.combine
-    expanded = graph.knee(graph.conv("x", expand.weight, expand.bias, 1, [0] * 4), network.relu)
+    expanded = graph.knee(
+        graph.conv("x", plain_weight(expand), expand.bias, 1, [0] * 4), network.relu
+    )
     states: list[tuple[State, State] | None] = [None] * 4
     h = expanded
     for _ in range(network.time_steps):
@@ -164,5 +172,5 @@ def synthesis_graph(network: Synthesis) -> bytes:
             b, state_b = conv_lstm(graph, h, module.after, old[1], scale)
             states[k] = (state_a, state_b)
             h = graph.node("DepthToSpace", graph.node("Add", a, b), blocksize=2, mode="CRD")
-    assert combine.bias is not None
-    return graph.to_bytes(graph.conv(h, combine.weight * 0.5, combine.bias + 0.5, 1, [0] * 4))
+    weight = plain_weight(combine) * 0.5
+    return graph.to_bytes(graph.conv(h, weight, combine.bias + 0.5, 1, [0] * 4))

@@ -87,7 +87,6 @@ def _start_analysis(
         first = 1 if layer.side == "before" else 0
         taps = {(first + q // 2, first + q % 2): parts[:, q] @ inner.basis.T for q in range(4)}
         set_linear(layer, taps, outer.peaks[:count], np.arange(count))
-    assert analysis.bottleneck.bias is not None
     analysis.bottleneck.weight[:] = 0
     analysis.bottleneck.weight[:, :beta, 0, 0] = torch.eye(beta)
     analysis.bottleneck.bias[:] = 0
@@ -104,8 +103,6 @@ def _start_synthesis(
     k16: BlockTransform,
 ) -> None:
     synthesis, beta = network.synthesis, network.config.beta
-    assert synthesis.expand.bias is not None
-    assert synthesis.combine.bias is not None
     synthesis.expand.weight[:beta] = 0
     synthesis.expand.weight[:beta, :, 0, 0] = torch.eye(beta)
     synthesis.expand.bias[:] = 0

@@ -16,8 +16,16 @@ import numpy as np
 
 from xraycodec import entropy
 from xraycodec.codecs.base import Codec, Encoded, Progress, no_progress
-from xraycodec.codecs.rnn_conv.model import BLOCK, Codes, Model, model_for, pack_for_segment
-from xraycodec.codecs.rnn_conv.parameters import MAX_BETA, Parameters, intensity_window
+from xraycodec.codecs.rnn_conv.model import (
+    BLOCK,
+    CODE_LIMIT,
+    MAX_BETA,
+    Codes,
+    Model,
+    model_for,
+    pack_for_segment,
+)
+from xraycodec.codecs.rnn_conv.parameters import Parameters, intensity_window
 from xraycodec.container import Container
 from xraycodec.errors import CorruptError, OptionError
 from xraycodec.image import Pixels, XRay, pixel_type, value_range
@@ -64,6 +72,8 @@ class RnnConv(Codec):
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
         model = model_for(pack_for_segment(self.tile).digest, self.threads)
+        if self.beta > model.beta:
+            raise OptionError(f"ratio {self.ratio:g}; the model has {model.beta} channels only")
         low, span = intensity_window(image)
         inverted = image.photometric_interpretation == "MONOCHROME1"
         plan = Parameters(self.beta, low, span, inverted, bytes(8))
@@ -102,6 +112,11 @@ class RnnConv(Codec):
         plan = Parameters.from_bytes(bytes(container.parameters))
         if header.tile == 0 or header.tile % BLOCK:
             raise CorruptError(f"RNNC tiles are multiples of {BLOCK} pixels, not {header.tile}")
+        if header.exact or header.max_error is not None:
+            raise CorruptError(
+                "RNNC neither is exact nor bounds the error; HEAD says"
+                f" {'exact' if header.exact else 'not exact'} and {header.max_error}"
+            )
         model = model_for(header.model, threads)
         if plan.beta > model.beta:
             raise CorruptError(f"{plan.beta} channels kept; the model has {model.beta}")
@@ -110,6 +125,11 @@ class RnnConv(Codec):
         pixels = np.empty(shape, pixel_type(header.bits_stored, signed=header.signed))
         grid = grid_of(header.rows, header.columns)
         limits = value_range(header.bits_stored, signed=header.signed)
+        if not limits[0] <= plan.low <= limits[1]:
+            raise CorruptError(
+                f"RNNC parameters map 0 to {plan.low}; {header.bits_stored} bits stored hold"
+                f" {limits[0]} to {limits[1]}"
+            )
         tiles = iter(container.tiles)
         steps = Steps(progress, header.frames * window_count(grid))
         for frame in pixels:
@@ -196,8 +216,10 @@ def encode_codes(model: Model, codes: Codes) -> bytes:
 
 
 def decode_codes(model: Model, data: memoryview, shape: tuple[int, ...]) -> Codes:
-    """Undo `encode_codes`; codes beyond 8 bits are damage."""
+    """Undo `encode_codes`; codes without a latent are damage."""
     values = entropy.decode(data, table_index(shape), model.tables)
-    if values.size and not -128 < values.min() <= values.max() < 128:
-        raise CorruptError(f"a code of {values.min()} to {values.max()} in 8-bit codes")
+    if values.size and not -CODE_LIMIT <= values.min() <= values.max() <= CODE_LIMIT:
+        raise CorruptError(
+            f"codes of {values.min()} to {values.max()}; allowed are {-CODE_LIMIT} to {CODE_LIMIT}"
+        )
     return values.astype(np.int8).reshape(shape)

@@ -15,6 +15,7 @@ from xraycodec.exact.pack import ModelPack, find_pack, named_pack
 from xraycodec.exact.session import Network
 
 BLOCK = 16
+MAX_BETA = 128
 CODE_LIMIT = 127
 CODEC_ID = "RNNC"
 
@@ -71,19 +72,27 @@ def _load(digest: bytes, threads: int) -> Model:
         dequantiser = dequantiser.reshape(beta, 2 * CODE_LIMIT + 1)
         analysis, synthesis = pack.members["analysis.onnx"], pack.members["synthesis.onnx"]
         tables = FrequencyTables.from_bytes(pack.members["frequencies.bin"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise ModelError(f"model pack {pack.name} is incomplete: {error}") from error
     if block != BLOCK or not np.all(np.diff(dequantiser) > 0):
         raise ModelError(f"model pack {pack.name} has another block size or unordered codes")
-    return Model(
-        digest,
-        segment,
-        beta,
-        Network(analysis, threads),
-        Network(synthesis, threads),
-        dequantiser,
-        tables,
-    )
+    if not 1 <= beta <= MAX_BETA or len(tables) != beta:
+        raise ModelError(
+            f"model pack {pack.name} has {beta} channels and {len(tables)} frequency tables;"
+            f" allowed are 1 to {MAX_BETA} channels with a table each"
+        )
+    networks = Network(analysis, threads), Network(synthesis, threads)
+    _check_shapes(pack.name, beta, *networks)
+    return Model(digest, segment, beta, *networks, dequantiser, tables)
+
+
+def _check_shapes(name: str, beta: int, analysis: Network, synthesis: Network) -> None:
+    # One block through each: a network of other widths must not fail in the midst of an image.
+    latents = analysis(np.zeros((1, 1, BLOCK, BLOCK), np.float32))
+    pixels = synthesis(np.zeros((1, beta, 1, 1), np.float32))
+    for found, due in ((latents, (1, beta, 1, 1)), (pixels, (1, 1, BLOCK, BLOCK))):
+        if found.shape != due:
+            raise ModelError(f"a network of model pack {name} gives {found.shape}, not {due}")
 
 
 def model_for(digest: bytes, threads: int = 0) -> Model:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xraycodec.codecs.rnn_conv.model import MAX_BETA
 from xraycodec.errors import CorruptError, UnsupportedFormatError
 from xraycodec.image import XRay
 
 VERSION = 1
-MAX_BETA = 128
 _LAYOUT = struct.Struct("<BBBBiI8s")
 _INVERTED = 1
 

@@ -1,0 +1,199 @@
+"""Write the test vectors; run by hand when the format grows, never by a test.
+
+A vector that exists is never replaced: a file once accepted decodes for ever, a file once rejected
+stays rejected. The RNNC vectors use a tiny untrained network of their own, `models/`, so that they
+do not hang on the weights of the day.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+MODELS = HERE / "models"
+TINY = "rnn-conv-vectors-128"
+Chunks = list[tuple[bytes, bytes]]
+
+
+def make_tiny_pack(path: Path) -> None:
+    """Export a seeded, untrained RNN-Conv of a few thousand weights."""
+    import torch
+
+    from xraycodec.training.export import export_pack
+    from xraycodec.training.network import CONFIGS, RNNConv
+    from xraycodec.training.warm_start import apply
+
+    torch.manual_seed(7)
+    config = replace(
+        CONFIGS["compact"],
+        name="vectors",
+        front=4,
+        encoder=(16, 64, 64),
+        expand=64,
+        modules=(256, 64, 16, 4),
+        beta=64,
+    )
+    crops = np.stack([ramp(128, 128, 8, seed).astype(np.uint8) for seed in range(24)])
+    network = RNNConv(config)
+    apply(network, crops)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(export_pack(network, TINY, 128, crops, {"note": "untrained"}))
+
+
+def ramp(rows: int, columns: int, bits: int, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return a smooth surface with edges and noise over the range of ``bits``."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:rows, :columns] / 64
+    a, b, c, d = rng.uniform(0.5, 3, 4)
+    surface = 0.5 + 0.3 * np.sin(a * x + b * y) * np.cos(c * x - d * y)
+    surface += 0.15 * ((x - a) ** 2 + (y - b) ** 2 < c) + rng.normal(0, 0.01, surface.shape)
+    return np.rint(surface.clip(0, 1) * ((1 << bits) - 1)).astype(np.int64)
+
+
+def split(data: bytes) -> Chunks:
+    chunks, offset = [], 8
+    while offset < len(data):
+        kind, length = struct.unpack_from("<4sI", data, offset)
+        chunks.append((kind, data[offset + 8 : offset + 8 + length]))
+        offset += 12 + length
+    return chunks
+
+
+def join(chunks: Chunks) -> bytes:
+    out = bytearray(b"\x89XRC\r\n\x1a\n")
+    for kind, payload in chunks:
+        body = kind + struct.pack("<I", len(payload)) + payload
+        out += body + struct.pack("<I", zlib.crc32(body))
+    return bytes(out)
+
+
+def edit(data: bytes, kind: bytes, change: Callable[[bytearray], None]) -> bytes:
+    """Change the payload of the first chunk of a kind and mend its CRC."""
+    chunks = split(data)
+    place = [name for name, _ in chunks].index(kind)
+    payload = bytearray(chunks[place][1])
+    change(payload)
+    chunks[place] = (kind, bytes(payload))
+    return join(chunks)
+
+
+def put(offset: int, value: bytes) -> Callable[[bytearray], None]:
+    def change(payload: bytearray) -> None:
+        payload[offset : offset + len(value)] = value
+
+    return change
+
+
+def accepted() -> dict[str, bytes]:
+    from xraycodec import RnnConv, Stored, XRay, compress
+    from xraycodec.codecs.rnn_conv import codec as rnn_conv
+    from xraycodec.demo.phantom import chest_phantom
+    from xraycodec.exact.pack import named_pack
+
+    # The vectors' own pack in place of the trained one.
+    rnn_conv.pack_for_segment = lambda segment: named_pack(TINY)  # type: ignore[attr-defined]
+    u8, u12 = ramp(37, 29, 8, 1).astype(np.uint8), ramp(50, 41, 12, 2).astype(np.uint16)
+    i10 = (ramp(3 * 21, 18, 10, 3) - 512).astype(np.int16).reshape(3, 21, 18)
+    u16 = ramp(70, 65, 16, 4).astype(np.uint16)
+    plain = compress(XRay(u8, 8), Stored())
+    chunks = split(plain)
+    return {
+        "stored-8-bit": plain,
+        "stored-1x1": compress(XRay(np.array([[7]], np.uint8), 3), Stored()),
+        "stored-12-bit-monochrome1": compress(XRay(u12, 12, "MONOCHROME1"), Stored()),
+        "stored-signed-frames": compress(XRay(i10, 10), Stored()),
+        "stored-16-bit-tiles": compress(XRay(u16, 16), Stored(tile=32)),
+        "stored-dicom": compress(chest_phantom(24, 20), Stored()),
+        "stored-ancillary-chunk": join([*chunks[:2], (b"noTE", b"skip me"), *chunks[2:]]),
+        "rnn-conv-8-bit": compress(XRay(ramp(45, 70, 8, 5).astype(np.uint8), 8), RnnConv(8, 128)),
+        "rnn-conv-12-bit-monochrome1": compress(XRay(u12, 12, "MONOCHROME1"), RnnConv(16, 128)),
+        "rnn-conv-tiles-frames": compress(
+            XRay(ramp(2 * 140, 150, 16, 6).astype(np.uint16).reshape(2, 140, 150), 16),
+            RnnConv(32, 128),
+        ),
+    }
+
+
+def rejected(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
+    plain, network = good["stored-8-bit"], good["rnn-conv-8-bit"]
+    chunks = split(plain)
+    flipped = bytearray(plain)
+    flipped[-60] ^= 1
+    head, parm, index = b"HEAD", b"PARM", b"INDX"
+    return {
+        "signature": ("NotXrcError", b"\x89PNG" + plain[4:]),
+        "empty": ("NotXrcError", b""),
+        "cut-in-data": ("TruncatedError", plain[: len(plain) // 2]),
+        "cut-before-done": ("TruncatedError", join(chunks[:-1])),
+        "crc": ("CorruptError", bytes(flipped)),
+        "trailing-byte": ("CorruptError", plain + b"\0"),
+        "major-version-2": ("UnsupportedFormatError", edit(plain, head, put(0, b"\2"))),
+        "reserved-flag": ("UnsupportedFormatError", edit(plain, head, put(2, b"\x82"))),
+        "no-rows": ("CorruptError", edit(plain, head, put(12, bytes(4)))),
+        "huge-image": ("LimitError", edit(plain, head, put(12, b"\xff\xff\xff\x7f"))),
+        "unknown-codec": ("UnsupportedFormatError", edit(plain, head, put(28, b"ZZZZ"))),
+        "unknown-critical-chunk": (
+            "UnsupportedFormatError",
+            join([*chunks[:2], (b"NOTE", b""), *chunks[2:]]),
+        ),
+        "two-headers": ("CorruptError", join([chunks[0], *chunks])),
+        "index-too-large": ("CorruptError", edit(plain, index, put(1, b"\x7f"))),
+        "pixel-hash": ("CorruptError", edit(plain, b"HASH", put(9, b"nothing"))),
+        "rnn-conv-no-such-model": ("ModelError", edit(network, head, put(32, bytes(32)))),
+        "rnn-conv-beta-0": ("CorruptError", edit(network, parm, put(1, b"\0"))),
+        "rnn-conv-reserved-flag": ("CorruptError", edit(network, parm, put(2, b"\2"))),
+        "rnn-conv-version-2": ("UnsupportedFormatError", edit(network, parm, put(0, b"\2"))),
+        "rnn-conv-codes-digest": ("CorruptError", edit(network, parm, put(12, bytes(8)))),
+    }
+
+
+def main() -> None:
+    os.environ["XRAYCODEC_MODELS"] = str(MODELS)
+    pack = MODELS / f"{TINY}.xrcpack"
+    if not pack.exists():
+        make_tiny_pack(pack)
+    from xraycodec import decompress
+    from xraycodec.container import hash_pixels, read_header
+
+    good = accepted()
+    for name, data in good.items():
+        path = HERE / "accepted" / f"{name}.xrc"
+        if path.exists():
+            continue
+        path.parent.mkdir(exist_ok=True)
+        image, header = decompress(data), read_header(data)
+        facts: dict[str, Any] = {
+            "frames": header.frames,
+            "rows": header.rows,
+            "columns": header.columns,
+            "bits_stored": header.bits_stored,
+            "signed": header.signed,
+            "photometric_interpretation": header.photometric_interpretation,
+            "has_dicom": image.dicom is not None,
+            "exact": header.exact,
+            "pixels_sha256": hash_pixels(image.pixels, header.bits_stored).hex(),
+        }
+        if not header.exact:
+            np.save(path.with_suffix(".npy"), image.frames)
+        path.write_bytes(data)
+        path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
+    for name, (error, data) in rejected(good).items():
+        path = HERE / "rejected" / f"{name}.xrc"
+        if path.exists():
+            continue
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        path.with_suffix(".json").write_text(json.dumps({"error": error}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

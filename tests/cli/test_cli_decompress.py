@@ -1,0 +1,216 @@
+"""``xrc decompress``: names and formats of outputs, damage, drift."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from cli_running import names_in, radiograph, read_image, run, same, write_image
+
+import xrc_editing as edit
+from xraycodec import RnnConv, Stored, XRay
+from xraycodec.pipeline import compress
+
+DECOMPRESS_KEYS = {
+    *("input", "output", "format", "frames", "rows", "columns", "bits_stored", "pixels_identical"),
+}
+
+
+def _xrc(path: Path, image: XRay) -> Path:
+    path.write_bytes(compress(image, Stored()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("chest.png.xrc", (), "chest.png"),
+        ("chest.TIFF.xrc", (), "chest.TIFF"),
+        ("chest.dcm.xrc", (), "chest.dcm"),
+        ("chest.dcm.xrc", ("--format", "png"), "chest.png"),
+        ("chest.v2.png.xrc", ("--format", "tiff"), "chest.v2.tif"),
+        ("chest.jp2.xrc", ("--format", "jpegxl"), "chest.jxl"),
+        ("IM0001.xrc", ("--format", "pgm"), "IM0001.pgm"),
+        ("1.2.840.10008.5.xrc", ("--format", "npy"), "1.2.840.10008.5.npy"),
+        ("1.2.840.10008.5.xrc", ("--format", "dicom"), "1.2.840.10008.5.dcm"),
+    ],
+)
+def test_names_and_formats(
+    tmp_path: Path, name: str, arguments: tuple[str, ...], expected: str
+) -> None:
+    image = radiograph(16)
+    path = _xrc(tmp_path / name, image)
+    assert run("decompress", path, *arguments).code == 0
+    assert names_in(tmp_path) == sorted((name, expected))
+    assert same(read_image(tmp_path / expected), image)
+
+
+@pytest.mark.parametrize("name", ["IM0001", "1.2.840.10008.5.1"])
+def test_dicom_files_without_suffix_come_back_as_dicom(tmp_path: Path, name: str) -> None:
+    path = write_image(tmp_path / name, radiograph(), "dicom")
+    original = read_image(path)
+    assert run("compress", "--codec", "stored", path).code == 0
+    path.unlink()
+    outcome = run("decompress", "--json", f"{path}.xrc")
+    assert outcome.code == 0
+    assert outcome.json_lines[0]["format"] == "dicom"
+    assert read_image(path).dicom == original.dicom
+
+
+@pytest.mark.parametrize("name", ["chest", "chest.jpg", "chest.bmp", "1.2.3"])
+def test_other_names_without_a_format_need_one(tmp_path: Path, name: str) -> None:
+    path = _xrc(tmp_path / f"{name}.xrc", radiograph())
+    outcome = run("decompress", path)
+    assert outcome.code == 1
+    assert "no output format has the suffix" in outcome.err
+    assert outcome.err.endswith("or say --format\n")
+    assert names_in(tmp_path) == [path.name]
+
+
+def test_a_name_that_does_not_end_in_xrc_needs_an_output(stored: Path, tmp_path: Path) -> None:
+    odd = stored.rename(tmp_path / "chest.bin")
+    outcome = run("decompress", odd)
+    assert outcome.code == 1
+    assert "the name does not end in .xrc; name the output with -o" in outcome.err
+    assert run("decompress", odd, "-o", tmp_path / "chest.png").code == 0
+
+
+def test_the_result_in_words_and_as_json(stored: Path) -> None:
+    outcome = run("decompress", stored)
+    target = stored.with_suffix("")
+    assert outcome.out == f"{stored}: 40 x 48, 12 bits -> {target}\n"
+    (result,) = run("decompress", "-f", "--json", stored).json_lines
+    assert result == {
+        "input": str(stored),
+        "output": str(target),
+        "format": "png",
+        "frames": 1,
+        "rows": 48,
+        "columns": 40,
+        "bits_stored": 12,
+        "pixels_identical": True,
+    }
+    assert set(result) == DECOMPRESS_KEYS
+
+
+def test_standard_output_needs_a_format(stored: Path) -> None:
+    data = stored.read_bytes()
+    for arguments in (("-",), (stored, "-o", "-")):
+        outcome = run("decompress", *arguments, stdin=data)
+        assert outcome.code == 2
+        assert "standard output has no suffix; say --format" in outcome.err
+    outcome = run("decompress", stored, "-o", "-", "--format", "npy")
+    assert outcome.code == 0
+    assert outcome.data.startswith(b"\x93NUMPY")
+    assert outcome.err.startswith(f"{stored}: 40 x 48")
+
+
+def test_existing_outputs_need_force(stored: Path) -> None:
+    target = stored.with_suffix("")
+    target.write_bytes(b"precious")
+    outcome = run("decompress", stored)
+    assert outcome.code == 1
+    assert outcome.err == f"xrc: {stored}: {target} exists; -f overwrites it\n"
+    assert target.read_bytes() == b"precious"
+    assert run("decompress", "-f", stored).code == 0
+    assert same(read_image(target), radiograph())
+
+
+def test_two_inputs_never_share_an_output(tmp_path: Path) -> None:
+    first = _xrc(tmp_path / "chest.dcm.xrc", radiograph(12))
+    second = _xrc(tmp_path / "chest.tif.xrc", radiograph(8))
+    outcome = run("decompress", "-f", "--format", "png", "-r", tmp_path)
+    assert outcome.code == 1
+    target = tmp_path / "chest.png"
+    assert outcome.err == f"xrc: {second}: {target} is already the output of {first}\n"
+    assert same(read_image(target), radiograph(12))
+
+
+def test_an_output_is_never_an_input(stored: Path) -> None:
+    before = stored.read_bytes()
+    outcome = run("decompress", "-f", stored, "-o", stored, "--format", "png")
+    assert outcome.code == 1
+    assert stored.read_bytes() == before
+
+
+def test_a_format_that_cannot_hold_the_image(tmp_path: Path) -> None:
+    path = _xrc(
+        tmp_path / "x.xrc",
+        dataclasses.replace(radiograph(), pixels=-radiograph().pixels.astype("i2"), bits_stored=13),
+    )
+    outcome = run("decompress", path, "--format", "png")
+    assert outcome.code == 1
+    assert "signed" in outcome.err
+    assert names_in(tmp_path) == ["x.xrc"]
+
+
+def test_a_damaged_file_leaves_nothing(damaged: Path) -> None:
+    for arguments in ((), ("-f",), ("-o", damaged.parent / "new" / "x.png")):
+        outcome = run("decompress", damaged, *arguments)
+        assert outcome.code == 1
+        assert outcome.data == b""
+        assert outcome.err.startswith(f"xrc: {damaged}: chunk 'DATA' at byte ")
+        assert names_in(damaged.parent) == [damaged.name]
+        assert not (damaged.parent / "new").exists()
+
+
+def test_a_file_that_was_cut_off_says_what_is_whole(stored: Path) -> None:
+    stored.write_bytes(stored.read_bytes()[:-20])
+    outcome = run("decompress", stored)
+    assert outcome.code == 1
+    assert outcome.err.endswith("1 of 1 tiles are intact\n")
+    assert names_in(stored.parent) == [stored.name]
+
+
+def test_an_image_is_no_xrc_file(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "chest.png", radiograph(), "png")
+    for arguments in (
+        ("decompress", path, "-o", tmp_path / "x.png"),
+        ("verify", path),
+        ("info", path),
+    ):
+        outcome = run(*arguments)
+        assert outcome.code == 1
+        assert "an .xrc file begins with 89 58 52 43" in outcome.err
+
+
+def test_a_data_set_that_is_no_dicom_is_told(tmp_path: Path) -> None:
+    image = dataclasses.replace(radiograph(), dicom=b"no data set at all" * 9)
+    path = _xrc(tmp_path / "chest.dcm.xrc", image)
+    outcome = run("decompress", path)
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"xrc: {path}: element (6F6E,6420) claims")
+    assert names_in(tmp_path) == ["chest.dcm.xrc"]
+    assert run("decompress", path, "--format", "png").code == 0
+
+
+@pytest.fixture
+def drifted(tmp_path: Path) -> Path:
+    """As from a machine whose floating point rounds in another order."""
+    data = compress(radiograph(), RnnConv(8, 128))
+    digest = bytearray(edit.payload_of(data, b"HASH"))
+    digest[-1] ^= 1
+    path = tmp_path / "chest.png.xrc"
+    path.write_bytes(edit.with_payload(data, b"HASH", bytes(digest)))
+    return path
+
+
+def test_pixels_that_differ_by_rounding_are_told_and_no_failure(drifted: Path) -> None:
+    outcome = run("decompress", drifted, "--json")
+    assert outcome.code == 0
+    assert outcome.json_lines[0]["pixels_identical"] is False
+    assert outcome.err.startswith(
+        f"xrc: {drifted}: warning: decoded pixels differ from the encoder"
+    )
+    outcome = run("verify", drifted)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == f"{drifted}: intact; pixels differ from the encoder's by rounding\n"
+
+
+def test_a_model_that_is_not_at_hand_is_named(drifted: Path) -> None:
+    drifted.write_bytes(edit.with_head(drifted.read_bytes(), model=b"\xab" * 32))
+    outcome = run("decompress", drifted)
+    assert outcome.code == 1
+    assert "no model pack abababab" in outcome.err
+    assert run("info", drifted).code == 0

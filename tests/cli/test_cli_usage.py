@@ -1,0 +1,134 @@
+"""Usage, help and version; values out of range; the other commands' first steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from cli_running import names_in, radiograph, read_image, run, write_image
+
+import xraycodec
+from xraycodec.cli import xrc
+from xraycodec.cli.report import human_size
+
+COMMANDS = ("compress", "decompress", "info", "verify", "demo", "train")
+
+
+def _command(path: str) -> click.Command:
+    command: click.Command = xrc
+    for name in path.split():
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    return command
+
+
+def test_version() -> None:
+    outcome = run("--version")
+    assert (outcome.code, outcome.out) == (0, f"xrc {xraycodec.__version__}\n")
+
+
+def test_help_names_every_command_and_the_exit_codes() -> None:
+    outcome = run("--help")
+    assert outcome.code == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in outcome.out
+        assert run(name, "-h").out == run(name, "--help").out
+    assert "0 all done, 1 some input failed, 2 wrong usage, 130 interrupted" in outcome.out
+
+
+@pytest.mark.parametrize("path", [*COMMANDS[:-1], "train rnn-conv"])
+def test_help_explains_every_option(path: str) -> None:
+    outcome = run(*path.split(), "--help")
+    assert outcome.code == 0
+    for parameter in _command(path).params:
+        if isinstance(parameter, click.Option):
+            assert parameter.opts[-1] in outcome.out
+            assert parameter.help, f"{parameter.opts[-1]} says nothing of itself"
+        else:
+            assert parameter.make_metavar(click.Context(_command(path))) in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Usage: xrc"),
+        (("shrink",), "No such command 'shrink'"),
+        (("compress",), "Missing argument 'INPUT...'"),
+        (("compress", "x.png", "--shrink"), "No such option"),
+        (("compress", "x.png", "--ratio", "1.9"), "1.9 is not in the range 2<=x<=256"),
+        (("compress", "x.png", "--ratio", "257"), "257.0 is not in the range 2<=x<=256"),
+        (("compress", "x.png", "--ratio", "nan"), "nan is not a ratio"),
+        (("compress", "x.png", "--ratio", "inf"), "inf is not in the range"),
+        (("compress", "x.png", "--ratio", "much"), "'much' is not a valid float"),
+        (("compress", "x.png", "--tile", "64"), "'64' is not one of '128', '256'"),
+        (("compress", "x.png", "--codec", "jpeg"), "'jpeg' is not one of 'rnn-conv', 'stored'"),
+        (("compress", "x.png", "--threads", "-1"), "-1 is not in the range"),
+        (("compress", "x.png", "--threads", "1000000"), "is not in the range"),
+        (("compress", "-", "-"), "standard input (-) can be read only once"),
+        (("compress", "x.png", "y.png", "-o", "-"), "several inputs cannot share standard output"),
+        (("decompress", "x.xrc", "--format", "gif"), "'gif' is not one of"),
+        (("demo", "--ratio", "1"), "1.0 is not in the range"),
+        (("train", "rnn-conv"), "Missing option"),
+    ],
+)
+def test_wrong_usage(arguments: tuple[str, ...], message: str) -> None:
+    outcome = run(*arguments)
+    assert outcome.code == 2
+    assert message in outcome.err.replace("\n", " ").replace("  ", " ")
+    assert outcome.data == b""
+
+
+def test_several_inputs_cannot_go_to_a_file(tmp_path: Path) -> None:
+    target = tmp_path / "x.xrc"
+    target.write_bytes(b"precious")
+    outcome = run("compress", "-f", "x.png", "y.png", "-o", target)
+    assert outcome.code == 2
+    assert f"{target} is a file; several inputs need a folder" in outcome.err
+    assert target.read_bytes() == b"precious"
+
+
+def test_a_name_that_no_file_can_have_is_reported_like_any_other() -> None:
+    outcome = run("info", "x" * 5000)
+    assert outcome.code == 1
+    assert outcome.err.endswith(": File name too long\n")
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 20, "3.0 MiB"), (5 << 30, "5.0 GiB")],
+)
+def test_sizes_as_people_read_them(size_bytes: int, text: str) -> None:
+    assert human_size(size_bytes) == text
+
+
+def test_demo_of_a_file(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "chest.png", radiograph(shape=(64, 64)), "png")
+    outcome = run("demo", path, "-o", tmp_path / "out", "--json")
+    assert outcome.code == 0, outcome.err
+    (values,) = outcome.json_lines
+    assert values["nominal_ratio"] == 8
+    assert len(values["files"]) == len(names_in(tmp_path / "out"))
+    assert "Infinity" not in outcome.out
+
+
+def test_demo_does_not_write_beside_its_input(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "chest.dcm", radiograph(), "dicom")
+    before = path.read_bytes()
+    outcome = run("demo", path, "-o", tmp_path)
+    assert outcome.code == 1
+    assert "where results could replace it" in outcome.err
+    assert path.read_bytes() == before
+    assert read_image(path).bits_stored == 12
+    assert names_in(tmp_path) == ["chest.dcm"]
+
+
+def test_demo_of_what_is_no_image(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("nothing")
+    outcome = run("demo", path, "-o", tmp_path / "out")
+    assert outcome.code == 1
+    assert "no known image format" in outcome.err
+    assert names_in(tmp_path) == ["x.txt"]

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import zipfile
+
+import pytest
+
+from xraycodec.errors import ModelError
+from xraycodec.exact import pack as pack_module
+from xraycodec.exact.pack import (
+    MANIFEST,
+    SEARCH_PATH,
+    SUFFIX,
+    build_pack,
+    find_pack,
+    named_pack,
+    pack_folders,
+    read_pack,
+)
+
+PROPERTIES = {"segment": 128, "training": {"seed": 1}}
+MEMBERS = {"b.onnx": bytes(range(256)) * 20, "a.f32": b"", "c.bin": b"\x00\xff"}
+
+
+@pytest.fixture(autouse=True)
+def fresh_caches():
+    """Packs are cached by digest and name, which a changed search path must not see."""
+    cached = (find_pack, named_pack, pack_module._digest_of)
+    for function in cached:
+        function.cache_clear()
+    yield
+    for function in cached:
+        function.cache_clear()
+
+
+@pytest.fixture
+def data():
+    return build_pack("test", "TEST", PROPERTIES, MEMBERS)
+
+
+def manifest_bytes(data):
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return archive.read(MANIFEST)
+
+
+def manifest_of(data):
+    return json.loads(manifest_bytes(data))
+
+
+def zipped(entries, method=zipfile.ZIP_DEFLATED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def repacked(data, **changes):
+    """The pack with fields of its manifest replaced."""
+    return zipped({MANIFEST: json.dumps(manifest_of(data) | changes), **MEMBERS})
+
+
+def digest_of(data):
+    return hashlib.sha256(manifest_bytes(data)).digest()
+
+
+def written(folder, data, name="test"):
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}{SUFFIX}"
+    path.write_bytes(data)
+    return path
+
+
+def refused(tmp_path, data, match):
+    path = written(tmp_path, data)
+    with pytest.raises(ModelError, match=match) as caught:
+        read_pack(path)
+    assert str(path) in str(caught.value)
+
+
+def test_round_trip(tmp_path, data):
+    pack = read_pack(written(tmp_path, data))
+    assert pack.digest == digest_of(data)
+    assert (pack.name, pack.codec, pack.properties) == ("test", "TEST", PROPERTIES)
+    assert pack.members == MEMBERS
+
+
+def test_a_pack_without_members(tmp_path):
+    pack = read_pack(written(tmp_path, build_pack("empty", "TEST", {}, {})))
+    assert pack.members == {}
+
+
+def test_the_manifest_lists_size_and_hash(data):
+    manifest = manifest_of(data)
+    assert (manifest["format"], manifest["version"]) == ("xraycodec-model-pack", 1)
+    assert manifest["members"] == {
+        name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in MEMBERS.items()
+    }
+
+
+def test_the_same_content_gives_the_same_bytes(data):
+    other_order = dict(reversed(MEMBERS.items()))
+    assert build_pack("test", "TEST", dict(reversed(PROPERTIES.items())), other_order) == data
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "properties", "members"),
+    [
+        ("other", "TEST", PROPERTIES, MEMBERS),
+        ("test", "OTHR", PROPERTIES, MEMBERS),
+        ("test", "TEST", PROPERTIES | {"segment": 256}, MEMBERS),
+        ("test", "TEST", PROPERTIES, MEMBERS | {"c.bin": b"\x00\xfe"}),
+    ],
+)
+def test_the_digest_covers_everything(data, name, codec, properties, members):
+    assert digest_of(build_pack(name, codec, properties, members)) != digest_of(data)
+
+
+def test_stored_entries_are_read_too(tmp_path, data):
+    entries = {MANIFEST: json.dumps(manifest_of(data)), **MEMBERS}
+    assert read_pack(written(tmp_path, zipped(entries, zipfile.ZIP_STORED))).members == MEMBERS
+
+
+def test_entries_that_the_manifest_does_not_list_are_not_members(tmp_path, data):
+    entries = {MANIFEST: json.dumps(manifest_of(data)), **MEMBERS, "extra": b"x"}
+    assert read_pack(written(tmp_path, zipped(entries))).members == MEMBERS
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06"])
+def test_no_archive(tmp_path, content):
+    refused(tmp_path, content, "no readable model pack")
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(ModelError, match="no readable model pack"):
+        read_pack(tmp_path / "missing.xrcpack")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
+def test_cut_off(tmp_path, data, share):
+    refused(tmp_path, data[: int(share * len(data))], "no readable model pack")
+
+
+def test_no_manifest(tmp_path):
+    refused(tmp_path, zipped(MEMBERS), r"no item named 'manifest\.json'")
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"7", b"\xff\xfe{", b"[" * 100_000, b"{}"])
+def test_a_manifest_that_is_no_json_object(tmp_path, text):
+    refused(tmp_path, zipped({MANIFEST: text}), "no readable model pack")
+
+
+def test_an_oversize_manifest_is_refused_before_it_is_inflated(tmp_path, monkeypatch, data):
+    def inflated(*_):
+        raise AssertionError
+
+    path = written(tmp_path, repacked(data, padding=" " * (1 << 20)))
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(zipfile.ZipFile, "read", inflated)
+    with pytest.raises(ModelError, match=r"manifest has \d+ bytes; the limit is 1048576"):
+        read_pack(path)
+
+
+def test_another_format(tmp_path, data):
+    refused(tmp_path, repacked(data, format="a-game-save"), "'a-game-save' is not")
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_version(tmp_path, data, version):
+    refused(tmp_path, repacked(data, version=version), f"pack version {version}; .* knows 1")
+
+
+@pytest.mark.parametrize("field", ["format", "version", "name", "codec", "properties", "members"])
+def test_a_field_is_missing(tmp_path, data, field):
+    manifest = manifest_of(data)
+    del manifest[field]
+    refused(tmp_path, zipped({MANIFEST: json.dumps(manifest), **MEMBERS}), f"'{field}'")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("name", 3), ("codec", None), ("properties", []), ("members", [])]
+)
+def test_a_field_has_another_type(tmp_path, data, field, value):
+    refused(tmp_path, repacked(data, **{field: value}), f"field '{field}' of the manifest is a")
+
+
+@pytest.mark.parametrize("entry", [None, 7, [], {}, {"size": 2}])
+def test_a_member_without_size_and_hash(tmp_path, data, entry):
+    members = manifest_of(data)["members"] | {"c.bin": entry}
+    refused(tmp_path, repacked(data, members=members), "no readable model pack")
+
+
+def test_a_member_is_missing(tmp_path, data):
+    manifest = json.dumps(manifest_of(data))
+    refused(tmp_path, zipped({MANIFEST: manifest, "a.f32": b""}), r"no item named 'b\.onnx'")
+
+
+def test_a_member_of_another_size(tmp_path, data):
+    entries = {MANIFEST: json.dumps(manifest_of(data)), **MEMBERS, "c.bin": b"\x00"}
+    refused(tmp_path, zipped(entries), r"'c\.bin' has 1 bytes; the manifest says 2")
+
+
+def test_a_member_of_another_content(tmp_path, data):
+    entries = {MANIFEST: json.dumps(manifest_of(data)), **MEMBERS, "c.bin": b"\x00\xfe"}
+    refused(tmp_path, zipped(entries), r"'c\.bin' differs from its SHA-256")
+
+
+def test_members_beyond_the_limit_are_refused_before_they_are_inflated(tmp_path, monkeypatch, data):
+    monkeypatch.setattr(pack_module, "MAX_PACK_BYTES", 5121)
+    refused(tmp_path, data, "members of 5122 bytes; the limit is 5121")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compression_methods(tmp_path, data, method):
+    entries = {MANIFEST: json.dumps(manifest_of(data)), **MEMBERS}
+    refused(tmp_path, zipped(entries, method), f"ZIP method {method}; allowed are 0")
+
+
+def test_an_encrypted_member(tmp_path, data):
+    damaged = bytearray(data)
+    for header in re.finditer(rb"PK\x01\x02", data):  # the central directory's copy of the flags
+        damaged[header.start() + 8] |= 1
+    refused(tmp_path, bytes(damaged), "is encrypted")
+
+
+def test_damage_to_any_byte_is_a_model_error_or_without_effect(tmp_path, data):
+    sound = read_pack(written(tmp_path, data))
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x41
+        path = written(tmp_path, bytes(damaged))
+        try:
+            pack = read_pack(path)
+        except ModelError:
+            continue
+        assert (pack.digest, pack.members) == (sound.digest, sound.members)
+
+
+def test_folders_come_from_the_search_path_then_the_package(monkeypatch, tmp_path):
+    monkeypatch.delenv(SEARCH_PATH, raising=False)
+    (own,) = pack_folders()
+    assert own.parts[-2:] == ("xraycodec", "models")
+    first, second = tmp_path / "first", tmp_path / "second"
+    monkeypatch.setenv(SEARCH_PATH, f"{first}{os.pathsep}{os.pathsep}{second}")
+    assert pack_folders() == (first, second, own)
+
+
+def test_found_by_digest_whatever_its_file_name(monkeypatch, tmp_path, data):
+    written(tmp_path / "packs", data, name="renamed")
+    written(tmp_path / "packs", build_pack("test", "TEST", {}, {}))
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path / "packs"))
+    assert find_pack(digest_of(data)).members == MEMBERS
+
+
+def test_found_by_name_in_the_first_folder_that_has_it(monkeypatch, tmp_path, data):
+    written(tmp_path / "first", build_pack("other", "TEST", {}, {}), name="other")
+    written(tmp_path / "second", data)
+    written(tmp_path / "third", build_pack("hidden", "TEST", {}, {}))
+    folders = [str(tmp_path / name) for name in ("absent", "first", "second", "third")]
+    monkeypatch.setenv(SEARCH_PATH, os.pathsep.join(folders))
+    assert named_pack("test").digest == digest_of(data)
+
+
+def test_not_found(monkeypatch, tmp_path):
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    with pytest.raises(ModelError, match=f"no model pack {'5a' * 32} in {tmp_path}.*{SEARCH_PATH}"):
+        find_pack(b"\x5a" * 32)
+    with pytest.raises(ModelError, match=r"no model pack absent\.xrcpack"):
+        named_pack("absent")
+
+
+def test_broken_packs_beside_a_good_one_are_passed_over(monkeypatch, tmp_path, data):
+    folder = tmp_path / "packs"
+    written(folder, b"rubbish", name="a")
+    written(folder, data[:-30], name="b")
+    written(folder, repacked(data, version=2), name="c")
+    written(folder, zipped({MANIFEST: b"[" * 100_000}), name="d")
+    written(folder, zipped({MANIFEST: b"{}"}, zipfile.ZIP_LZMA), name="e")
+    (folder / f"f{SUFFIX}").mkdir()
+    (folder / f"g{SUFFIX}").symlink_to(folder / "nowhere")
+    written(folder, data, name="z")
+    monkeypatch.setenv(SEARCH_PATH, str(folder))
+    assert find_pack(digest_of(data)).members == MEMBERS
+
+
+def test_a_sound_copy_is_found_behind_a_damaged_one(monkeypatch, tmp_path, data):
+    damaged = zipped({MANIFEST: manifest_bytes(data), **MEMBERS, "c.bin": b"\x00\xfe"})
+    first = written(tmp_path / "first", damaged)
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path / "first"))
+    with pytest.raises(ModelError, match=f"{first}: member 'c.bin' differs"):
+        find_pack(digest_of(data))
+    written(tmp_path / "second", data)
+    folders = [str(tmp_path / name) for name in ("first", "second")]
+    monkeypatch.setenv(SEARCH_PATH, os.pathsep.join(folders))
+    assert find_pack(digest_of(data)).members == MEMBERS

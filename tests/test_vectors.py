@@ -1,0 +1,56 @@
+"""Files written once decode for ever, and what was once refused stays refused."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xraycodec
+from xraycodec.container import hash_pixels
+
+VECTORS = Path(__file__).parents[1] / "spec" / "vectors"
+ACCEPTED = sorted((VECTORS / "accepted").glob("*.xrc"))
+REJECTED = sorted((VECTORS / "rejected").glob("*.xrc"))
+
+
+@pytest.fixture(autouse=True)
+def own_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("XRAYCODEC_MODELS", str(VECTORS / "models"))
+    yield
+
+
+def test_no_vector_is_missing() -> None:
+    assert len(ACCEPTED) == 10
+    assert len(REJECTED) == 20
+
+
+@pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)
+def test_accepted(path: Path) -> None:
+    facts = json.loads(path.with_suffix(".json").read_text())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", xraycodec.PixelDriftWarning)
+        image = xraycodec.decompress(path.read_bytes())
+    assert image.frames.shape == (facts["frames"], facts["rows"], facts["columns"])
+    assert image.bits_stored == facts["bits_stored"]
+    assert image.signed == facts["signed"]
+    assert image.photometric_interpretation == facts["photometric_interpretation"]
+    assert (image.dicom is not None) == facts["has_dicom"]
+    if facts["exact"]:
+        assert hash_pixels(image.pixels, image.bits_stored).hex() == facts["pixels_sha256"]
+    else:
+        expected = np.load(path.with_suffix(".npy")).astype(np.int64)
+        # One grey level: spec/rnn-conv.md, section 6.
+        assert np.abs(image.frames.astype(np.int64) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("path", REJECTED, ids=lambda path: path.stem)
+def test_rejected(path: Path) -> None:
+    error = json.loads(path.with_suffix(".json").read_text())["error"]
+    with pytest.raises(xraycodec.XrayCodecError) as raised:
+        xraycodec.decompress(path.read_bytes())
+    assert type(raised.value).__name__ == error
