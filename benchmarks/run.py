@@ -18,7 +18,6 @@ from typing import Any
 
 import entropy as entropy_benchmark
 from environment import describe_environment
-
 from xraycodec import RnnConv, Stored, XRay, compress, decompress, read
 from xraycodec.codecs.base import Codec
 from xraycodec.demo.phantom import chest_phantom
@@ -64,7 +63,9 @@ def codec_speed(image: XRay, codec: Codec, repeats: int) -> dict[str, float]:
     data = compress(image, codec)
     megapixels = image.pixels.size / 1e6
     return {
-        "encode_mp_per_s": round(megapixels / best_seconds(lambda: compress(image, codec), repeats), 3),
+        "encode_mp_per_s": round(
+            megapixels / best_seconds(lambda: compress(image, codec), repeats), 3
+        ),
         "decode_mp_per_s": round(megapixels / best_seconds(lambda: decompress(data), repeats), 3),
         "rate_bpp": round(8 * len(data) / image.pixels.size, 4),
     }

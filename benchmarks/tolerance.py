@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from environment import describe_environment
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from environment import describe_environment
 from xraycodec.codecs.rnn_conv.model import model_for, pack_for_segment
 from xraycodec.evaluation.crops import load_crops
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,8 @@ REJECTED = sorted((VECTORS / "rejected").glob("*.xrc"))
 
 
 @pytest.fixture(autouse=True)
-def own_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XRAYCODEC_MODELS", str(VECTORS / "models"))
-    yield
 
 
 def test_no_vector_is_missing() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from xraycodec.codecs.base import Codec, Progress, no_progress
 from xraycodec.codecs.registry import codec_by_id
-from xraycodec.container import Container, Header, Limits, build, hash_pixels, parse
+from xraycodec.container import Container, Limits, build, hash_pixels, parse
 from xraycodec.errors import CorruptError
 from xraycodec.image import Pixels, XRay
 
@@ -68,22 +68,8 @@ def compress(
 
         codec = RnnConv()
     encoded = codec.encode(xray, progress)
-    frames, rows, columns = xray.frames.shape
-    header = Header(
-        signed=xray.signed,
-        exact=encoded.exact,
-        bits_stored=xray.bits_stored,
-        photometric_interpretation=xray.photometric_interpretation,
-        frames=frames,
-        rows=rows,
-        columns=columns,
-        tile=encoded.tile,
-        max_error=encoded.max_error,
-        codec=codec.codec_id,
-        model=encoded.model,
-    )
     pixel_hash = hash_pixels(encoded.pixels, xray.bits_stored)
-    return build(header, encoded.parameters, encoded.tiles, pixel_hash, xray.dicom)
+    return build(encoded.header, encoded.parameters, encoded.tiles, pixel_hash, xray.dicom)
 
 
 def _decode(container: Container, threads: int, progress: Progress) -> tuple[XRay, bool]:

@@ -28,6 +28,7 @@ def _xrc(path: Path, image: XRay) -> Path:
         ("chest.png.xrc", (), "chest.png"),
         ("chest.TIFF.xrc", (), "chest.TIFF"),
         ("chest.dcm.xrc", (), "chest.dcm"),
+        ("CHEST.DCM.XRC", (), "CHEST.DCM"),
         ("chest.dcm.xrc", ("--format", "png"), "chest.png"),
         ("chest.v2.png.xrc", ("--format", "tiff"), "chest.v2.tif"),
         ("chest.jp2.xrc", ("--format", "jpegxl"), "chest.jxl"),

@@ -298,3 +298,17 @@ def test_a_sound_copy_is_found_behind_a_damaged_one(monkeypatch, tmp_path, data)
     folders = [str(tmp_path / name) for name in ("first", "second")]
     monkeypatch.setenv(SEARCH_PATH, os.pathsep.join(folders))
     assert find_pack(digest_of(data)).members == MEMBERS
+
+
+def test_a_file_replaced_under_its_old_time_stamp_is_not_taken_for_the_old_pack(
+    monkeypatch, tmp_path, data
+):
+    path = written(tmp_path, data)
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    find_pack(digest_of(data))
+    stamp = path.stat()
+    path.write_bytes(build_pack("test", "TEST", {}, {}))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    find_pack.cache_clear()
+    with pytest.raises(ModelError, match="no model pack"):
+        find_pack(digest_of(data))

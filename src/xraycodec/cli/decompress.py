@@ -72,7 +72,7 @@ def decompress(
         raise click.UsageError("standard output has no suffix; say --format")
 
     def rename(path: Path) -> Path:
-        if path.suffix != XRC_SUFFIX:
+        if path.suffix.lower() != XRC_SUFFIX:
             raise OptionError(f"the name does not end in {XRC_SUFFIX}; name the output with -o")
         path = path.with_suffix("")
         if file_format is None:

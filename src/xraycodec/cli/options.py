@@ -22,7 +22,8 @@ def output(function: F) -> F:
         "-o",
         "--output",
         metavar="PATH",
-        help="Output file, or folder for several inputs; - is standard output.",
+        help="Output file; folder for several inputs, or for -r, whose folders it repeats; - is"
+        " standard output.",
     )(function)
 
 
@@ -35,7 +36,7 @@ def recursive(function: F) -> F:
         "-r",
         "--recursive",
         is_flag=True,
-        help="Descend into folders, passing over other files; -o gets the same folders.",
+        help="Descend into folders and pass over files of other kinds there.",
     )(function)
 
 

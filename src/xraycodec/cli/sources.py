@@ -14,6 +14,7 @@ from xraycodec.cli.report import Report
 from xraycodec.errors import OptionError, XrayCodecError
 
 STANDARD = "-"
+XRC_SUFFIX = ".xrc"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ class Wanted:
     test: Callable[[Path], bool]
 
 
-XRC_SUFFIX = ".xrc"
-XRC_FILES = Wanted(".xrc file", lambda path: path.suffix == XRC_SUFFIX)
+XRC_FILES = Wanted(".xrc file", lambda path: path.suffix.lower() == XRC_SUFFIX)
 
 
 def find_sources(
@@ -94,7 +94,8 @@ def _files_below(folder: Path, report: Report) -> Iterator[Path]:
 
     for parent, _, names in os.walk(folder, onerror=refused):
         # Only regular files: opening a pipe would wait for ever.
-        yield from (path for name in names if (path := Path(parent, name)).is_file())
+        paths = (Path(parent, name) for name in names)
+        yield from (path for path in paths if os.path.isfile(path))  # noqa: PTH113 - as above
 
 
 def for_each(report: Report, sources: Sequence[Source], work: Callable[[Source], None]) -> int:

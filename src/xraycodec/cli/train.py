@@ -94,13 +94,6 @@ def train() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Start from the averaged weights of another run's checkpoint.",
 )
-@click.option(
-    "--optimiser",
-    type=click.Choice(["adam", "muon"]),
-    default="adam",
-    show_default=True,
-    help="adam is the paper's; muon takes the convolutions' weights, adam the rest.",
-)
 @click.option("--augment", is_flag=True, help="Turn and flip crops.")
 @click.option("--seed", type=int, default=2019, show_default=True, help="Of crops and weights.")
 @click.option(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xraycodec.container import Container
+from xraycodec.container import NO_MODEL, Container, Header
 from xraycodec.image import Pixels, XRay
 
 Progress = Callable[[int, int], None]
@@ -23,22 +23,42 @@ class Encoded:
     """What a codec hands to the container.
 
     Attributes:
-        tiles: payloads in the order frame, row of tiles, column of tiles.
+        header: the image, the grid of tiles, and what the codec guarantees.
         parameters: the codec's own parameters, for the PARM chunk.
+        tiles: payloads in the order frame, row of tiles, column of tiles.
         pixels: what decoding ``tiles`` gives, ``(frame, row, column)``.
-        tile: side of a tile in pixels, 0 if a frame is one tile.
-        exact: the decoder's pixels are specified to the bit on every machine.
-        max_error: bound on ``abs(source - pixels)`` that holds by construction, or ``None``.
-        model: digest of the model pack, zeros without one.
     """
 
-    tiles: Sequence[bytes]
+    header: Header
     parameters: bytes
+    tiles: Sequence[bytes]
     pixels: Pixels
-    tile: int
-    exact: bool
-    max_error: int | None
-    model: bytes
+
+
+def header_for(
+    image: XRay,
+    codec: str,
+    *,
+    tile: int,
+    exact: bool,
+    max_error: int | None,
+    model: bytes = NO_MODEL,
+) -> Header:
+    """Return the header of a stream that holds ``image``; see `Header` for the rest."""
+    frames, rows, columns = image.frames.shape
+    return Header(
+        signed=image.signed,
+        exact=exact,
+        bits_stored=image.bits_stored,
+        photometric_interpretation=image.photometric_interpretation,
+        frames=frames,
+        rows=rows,
+        columns=columns,
+        tile=tile,
+        max_error=max_error,
+        codec=codec,
+        model=model,
+    )
 
 
 class Codec(ABC):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from xraycodec.codecs.base import Codec, Encoded, Progress, no_progress
+from xraycodec.codecs.base import Codec, Encoded, Progress, header_for, no_progress
 from xraycodec.container import NO_MODEL, Container
 from xraycodec.errors import CorruptError, OptionError
 from xraycodec.image import Pixels, XRay, pixel_type, value_range
@@ -48,7 +48,8 @@ class Stored(Codec):
             for window in windows(rows, columns, side, 0)
         ]
         progress(len(tiles), len(tiles))
-        return Encoded(tiles, b"", image.pixels, self.tile, True, 0, NO_MODEL)
+        header = header_for(image, self.codec_id, tile=self.tile, exact=True, max_error=0)
+        return Encoded(header, b"", tiles, image.frames)
 
     @staticmethod
     def decode(container: Container, threads: int, progress: Progress = no_progress) -> Pixels:

@@ -16,7 +16,7 @@ Each chunk carries a CRC-32. ``spec/format.md`` is the norm; this package implem
 from __future__ import annotations
 
 from xraycodec.container.framing import SIGNATURE, Buffer, Chunk, read_length
-from xraycodec.container.header import NO_MODEL, Header
+from xraycodec.container.header import NO_MODEL, Header, pack_header
 from xraycodec.container.inspection import Inspection, inspect
 from xraycodec.container.limits import Limits
 from xraycodec.container.pixel_hash import hash_pixels
@@ -35,6 +35,7 @@ __all__ = [
     "build",
     "hash_pixels",
     "inspect",
+    "pack_header",
     "parse",
     "read_header",
     "read_length",

@@ -135,7 +135,7 @@ def side_by_side(
 
 def _fitting_gain(difference: npt.NDArray[np.float32], slope: float) -> float:
     step = max(1, math.isqrt(difference.size >> 20))
-    usual = float(np.percentile(np.abs(difference[::step, ::step]), 99.9)) * slope
+    usual = float(np.percentile(np.abs(difference[::step, ::step]), 99.0)) * slope
     if usual == 0:
         # Errors too rare for the percentile: make what there is visible.
         usual = float(np.abs(difference).max()) * slope

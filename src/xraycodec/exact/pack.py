@@ -198,9 +198,12 @@ def find_pack(digest: bytes) -> ModelPack:
             if _digest_of(path, _modification_time(path)) != digest:
                 continue
             try:
-                return read_pack(path)
+                pack = read_pack(path)
             except ModelError as error:
                 damage = error  # another folder may hold a sound copy
+                continue
+            if pack.digest == digest:  # not so if the file was replaced under its old time stamp
+                return pack
     if damage is not None:
         raise damage
     raise ModelError(

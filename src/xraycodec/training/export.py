@@ -27,7 +27,21 @@ def load_network(checkpoint: Path) -> tuple[RNNConv, dict[str, Any]]:
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network = RNNConv(CONFIGS[state["settings"]["config"]])
     network.load_state_dict(state["average"])
+    cover_full_scale(network)
     return network.eval(), {**state["settings"], "step": state["step"]}
+
+
+def cover_full_scale(network: RNNConv) -> None:
+    """Widen the codes' range, where it is short, to that of flat black and flat white.
+
+    Few training crops hold white blocks, yet markers and collimators are white: a range learned
+    from crops alone would cut their brightness off.
+    """
+    flat = torch.stack([torch.full((1, 64, 64), value) for value in (0.0, 1.0)])
+    with torch.no_grad():
+        reached = network.analysis(flat).abs().amax((0, 2, 3))
+        log_peak = network.quantiser.log_peak
+        log_peak.copy_(torch.maximum(log_peak, reached.log()))
 
 
 def dequantiser_table(network: RNNConv) -> npt.NDArray[np.float32]:

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xraycodec.errors import ModelError
 from xraycodec.evaluation.crops import Crops
 from xraycodec.training import warm_start
 from xraycodec.training.conditioning import condition
-from xraycodec.training.muon import Muon
-from xraycodec.training.network import CONFIGS, MAX_BETA, ConvLSTM2d, RNNConv
+from xraycodec.training.network import CONFIGS, MAX_BETA, RNNConv
 
 REPORTED_BETAS = (128, 64, 32, 16, 8, 4, 2, 1)
 CHECKPOINT_VERSION = 1
@@ -32,8 +32,7 @@ class Settings:
     The defaults are the paper's recipe; what improves on it has a name. ``loss`` is ``l1``, or
     ``log-mse``: the mean of log(mse) over the crops, which is their mean PSNR. ``start`` is
     ``random``, or ``linear``: at the block transform of `warm_start`. ``augment`` turns and flips
-    crops. ``optimiser`` is ``adam``, or ``muon`` for the convolutions' weights. ``ema`` is the
-    decay of the averaged weights that are validated and exported.
+    crops. ``ema`` is the decay of the averaged weights that are validated and exported.
     """
 
     config: str = "compact"
@@ -44,7 +43,6 @@ class Settings:
     final_learning_rate: float = 2e-6
     warm_up: int = 100
     loss: str = "l1"
-    optimiser: str = "adam"
     start: str = "random"
     augment: bool = False
     ema: float = 0.998
@@ -97,20 +95,6 @@ def draw_batch(crops: Crops, rng: np.random.Generator, settings: Settings) -> Te
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
-def optimisers_for(network: RNNConv, settings: Settings) -> list[torch.optim.Optimizer]:
-    """Return Adam for all parameters, or Muon for weights and Adam for the rest."""
-    if settings.optimiser == "adam":
-        return [torch.optim.Adam(network.parameters(), settings.learning_rate)]
-    gates = {id(m.weight): 4 for m in network.modules() if isinstance(m, ConvLSTM2d)}
-    gates |= {id(m.recurrent): 4 for m in network.modules() if isinstance(m, ConvLSTM2d)}
-    weights = [p for p in network.parameters() if p.ndim == 4]
-    rest = [p for p in network.parameters() if p.ndim < 4]
-    return [
-        Muon([(p, gates.get(id(p), 1)) for p in weights], settings.learning_rate),
-        torch.optim.Adam(rest, settings.learning_rate),
-    ]
-
-
 def loss_of(name: str, output: Tensor, target: Tensor) -> Tensor:
     if name == "l1":
         return (output - target).abs().mean()
@@ -154,7 +138,7 @@ class Trainer:
             self._condition()
         self.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.optimisers = optimisers_for(self.network, settings)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), settings.learning_rate)
         self.step = 0
 
     def _condition(self) -> None:
@@ -173,7 +157,7 @@ class Trainer:
             "settings": asdict(self.settings),
             "network": self.network.state_dict(),
             "average": self.average,
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "optimiser": self.optimiser.state_dict(),
             "step": self.step,
         }
         torch.save(state, partial)
@@ -182,6 +166,13 @@ class Trainer:
     def load(self, path: Path, *, weights_only: bool) -> None:
         """Resume from a checkpoint, or start over from its averaged weights alone."""
         state = torch.load(path, map_location=self.settings.device, weights_only=True)
+        if state["version"] != CHECKPOINT_VERSION or (
+            state["settings"]["config"] != self.settings.config
+        ):
+            raise ModelError(
+                f"{path} holds configuration {state['settings']['config']!r}, checkpoint version"
+                f" {state['version']}; this run is {self.settings.config!r}, {CHECKPOINT_VERSION}"
+            )
         if weights_only:
             self.network.load_state_dict(state["average"])
             self._condition()
@@ -189,8 +180,7 @@ class Trainer:
             return
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
-        for optimiser, values in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(values)
+        self.optimiser.load_state_dict(state["optimiser"])
         self.step = state["step"]
 
     def averaged(self) -> RNNConv:
@@ -213,7 +203,7 @@ class Trainer:
                 batch = draw_batch(self.train, rng, settings).to(settings.device)
                 beta = draw_betas(rng, len(batch)).to(settings.device)
                 rate = learning_rate_at(settings, self.step)
-                for group in (g for optimiser in self.optimisers for g in optimiser.param_groups):
+                for group in self.optimiser.param_groups:
                     group["lr"] = rate
                 with torch.autocast(settings.device, torch.bfloat16, enabled=bfloat16):
                     output = forward(batch, beta)
@@ -221,8 +211,7 @@ class Trainer:
                 self.network.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-                for optimiser in self.optimisers:
-                    optimiser.step()
+                self.optimiser.step()
                 self.step += 1
                 decay = min(settings.ema, (1 + self.step) / (10 + self.step))
                 with torch.no_grad():

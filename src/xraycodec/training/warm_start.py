@@ -90,7 +90,9 @@ def _start_analysis(
     analysis.bottleneck.weight[:] = 0
     analysis.bottleneck.weight[:, :beta, 0, 0] = torch.eye(beta)
     analysis.bottleneck.bias[:] = 0
-    network.quantiser.log_peak[:] = torch.from_numpy(np.log(k16.peaks[:beta])).float()
+    # Full-scale brightness of a block is 8; crops may not reach it.
+    peaks = np.maximum(k16.peaks[:beta], np.where(np.arange(beta) == 0, 8.0, 0.0))
+    network.quantiser.log_peak[:] = torch.from_numpy(np.log(peaks)).float()
     # Brightness is spread evenly over its range: little to gain from finer steps about zero.
     network.quantiser.bend[0] = 1.0
 

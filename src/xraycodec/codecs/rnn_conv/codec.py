@@ -9,13 +9,13 @@ grow with the frame. Tiles, the units of entropy coding, are independent of thes
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from xraycodec import entropy
-from xraycodec.codecs.base import Codec, Encoded, Progress, no_progress
+from xraycodec.codecs.base import Codec, Encoded, Progress, header_for, no_progress
 from xraycodec.codecs.rnn_conv.model import (
     BLOCK,
     CODE_LIMIT,
@@ -25,13 +25,15 @@ from xraycodec.codecs.rnn_conv.model import (
     model_for,
     pack_for_segment,
 )
-from xraycodec.codecs.rnn_conv.parameters import Parameters, intensity_window
-from xraycodec.container import Container
+from xraycodec.codecs.rnn_conv.parameters import DIGEST_BYTES, Parameters, intensity_window
+from xraycodec.container import Container, Header, pack_header
 from xraycodec.errors import CorruptError, OptionError
 from xraycodec.image import Pixels, XRay, pixel_type, value_range
 from xraycodec.tiling import Slices, Window, windows
 
 PIXELS_PER_BLOCK = BLOCK * BLOCK
+VERSION_BYTES = 2
+"""Head of HEAD that the digest leaves out: later minor versions decode alike."""
 WINDOW = 32
 """Blocks on a side of the area that a network computes at once."""
 ANALYSIS_HALO = 1
@@ -76,8 +78,16 @@ class RnnConv(Codec):
             raise OptionError(f"ratio {self.ratio:g}; the model has {model.beta} channels only")
         low, span = intensity_window(image)
         inverted = image.photometric_interpretation == "MONOCHROME1"
+        header = header_for(
+            image,
+            self.codec_id,
+            tile=self.tile,
+            exact=False,
+            max_error=None,
+            model=model.digest,
+        )
         plan = Parameters(self.beta, low, span, inverted, bytes(8))
-        digest = hashlib.sha256()
+        digest = start_digest(header, plan)
         tiles: list[bytes] = []
         kind = pixel_type(image.bits_stored, signed=image.signed)
         decoded: Pixels = np.empty(image.frames.shape, kind)
@@ -95,16 +105,8 @@ class RnnConv(Codec):
             for window in windows(*grid, WINDOW, SYNTHESIS_HALO):
                 synthesise(model, plan, codes, target, window, image.value_range)
                 steps.advance()
-        parameters = Parameters(plan.beta, low, span, inverted, digest.digest()[:8])
-        return Encoded(
-            tiles,
-            parameters.to_bytes(),
-            decoded,
-            self.tile,
-            exact=False,
-            max_error=None,
-            model=model.digest,
-        )
+        parameters = replace(plan, digest=digest.digest()[:DIGEST_BYTES])
+        return Encoded(header, parameters.to_bytes(), tiles, decoded)
 
     @staticmethod
     def decode(container: Container, threads: int, progress: Progress = no_progress) -> Pixels:
@@ -120,7 +122,7 @@ class RnnConv(Codec):
         model = model_for(header.model, threads)
         if plan.beta > model.beta:
             raise CorruptError(f"{plan.beta} channels kept; the model has {model.beta}")
-        digest = hashlib.sha256()
+        digest = start_digest(header, plan)
         shape = (header.frames, header.rows, header.columns)
         pixels = np.empty(shape, pixel_type(header.bits_stored, signed=header.signed))
         grid = grid_of(header.rows, header.columns)
@@ -141,9 +143,15 @@ class RnnConv(Codec):
             for window in windows(*grid, WINDOW, SYNTHESIS_HALO):
                 synthesise(model, plan, codes, frame, window, limits)
                 steps.advance()
-        if digest.digest()[:8] != plan.codes_digest:
-            raise CorruptError("the decoded codes differ from those that were encoded")
+        if digest.digest()[:DIGEST_BYTES] != plan.digest:
+            raise CorruptError("header, parameters or codes differ from those that were encoded")
         return pixels
+
+
+def start_digest(header: Header, plan: Parameters) -> hashlib._Hash:
+    """Begin the digest of PARM with what gives the codes their meaning; the codes follow."""
+    fixed = pack_header(header)[VERSION_BYTES:] + plan.to_bytes()[:-DIGEST_BYTES]
+    return hashlib.sha256(fixed)
 
 
 class Steps:

@@ -74,7 +74,8 @@ def _load(digest: bytes, threads: int) -> Model:
         tables = FrequencyTables.from_bytes(pack.members["frequencies.bin"])
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise ModelError(f"model pack {pack.name} is incomplete: {error}") from error
-    if block != BLOCK or not np.all(np.diff(dequantiser) > 0):
+    ordered = np.isfinite(dequantiser).all() and (np.diff(dequantiser) > 0).all()
+    if block != BLOCK or not ordered:
         raise ModelError(f"model pack {pack.name} has another block size or unordered codes")
     if not 1 <= beta <= MAX_BETA or len(tables) != beta:
         raise ModelError(

@@ -12,7 +12,8 @@ from xraycodec.errors import CorruptError, UnsupportedFormatError
 from xraycodec.image import XRay
 
 VERSION = 1
-_LAYOUT = struct.Struct("<BBBBiI8s")
+DIGEST_BYTES = 8
+_LAYOUT = struct.Struct(f"<BBBBiI{DIGEST_BYTES}s")
 _INVERTED = 1
 
 
@@ -25,18 +26,18 @@ class Parameters:
         low: pixel value that maps to 0.
         span: pixel steps from 0 to 1, at least 1.
         inverted: the network sees ``1 - x``, so that bone is bright in MONOCHROME1 as well.
-        codes_digest: first 8 bytes of the SHA-256 of all codes in coding order.
+        digest: first 8 bytes of the SHA-256 over header, parameters and all codes.
     """
 
     beta: int
     low: int
     span: int
     inverted: bool
-    codes_digest: bytes
+    digest: bytes
 
     def to_bytes(self) -> bytes:
         flags = _INVERTED if self.inverted else 0
-        return _LAYOUT.pack(VERSION, self.beta, flags, 0, self.low, self.span, self.codes_digest)
+        return _LAYOUT.pack(VERSION, self.beta, flags, 0, self.low, self.span, self.digest)
 
     @staticmethod
     def from_bytes(data: bytes) -> Parameters:
