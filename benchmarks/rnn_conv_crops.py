@@ -1,7 +1,7 @@
 """RNN-Conv on the paper's test crops, through real files, beside the linear floor.
 
-For N = 128 and 256: 500 random N x N crops of test patients, each compressed to ``.xrc`` bytes
-and decompressed. Rows: the paper's figures, the KLT of 16 x 16 blocks with uniform 8-bit codes
+For N = 128 and 256: 500 random N x N crops of test patients, each compressed to ``.xrc`` bytes.
+Rows: the paper's figures, the KLT of 16 x 16 blocks with uniform 8-bit codes
 and with codes companded as RNN-Conv's are, and RNN-Conv. Mean PSNR is the mean over crops of each
 crop's PSNR (an exact crop counts as 100 dB); pooled PSNR is that of the mean squared error.
 """
@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 
 from environment import describe_environment
-from xraycodec import RnnConv, compress, decompress
+from xraycodec import RnnConv, XRay, decompress
+from xraycodec.container import build, hash_pixels
 from xraycodec.evaluation.crops import Crops, find_splits, load_crops
 from xraycodec.evaluation.klt import learn_klt, reconstruct
 from xraycodec.evaluation.metrics import mse, ssim
 
-RATIOS = (2, 4, 8, 16, 32, 64, 128, 256)
+RATIOS = (2, 4, 8, 16, 32, 64)
+DECODED = 20
 SEED = 2019
 KLT_BLOCKS = 80_000
 EXACT_DB = 100.0
@@ -49,16 +51,23 @@ def fidelity(crops: Crops, results: Crops) -> dict[str, float]:
 
 
 def rnn_conv(crops: Crops, ratio: int, threads: int) -> dict[str, Any]:
-    """Send every crop through a file; payload excludes the container's fixed parts."""
+    """Put every crop into a file; the payload leaves out the container's fixed parts.
+
+    The encoder reports the decoder's pixels; that they are what a file decodes to is checked on
+    the first crops of each row.
+    """
     codec = RnnConv(float(ratio), crops.shape[1], threads)
     results, file_bytes, payload_bytes = np.empty_like(crops), 0, 0
-    from xraycodec import inspect
-
     for k, crop in enumerate(crops):
-        data = compress(np.ascontiguousarray(crop), codec)
+        image = XRay(np.ascontiguousarray(crop), 8)
+        encoded = codec.encode(image)
+        digest = hash_pixels(encoded.pixels, 8)
+        data = build(encoded.header, encoded.parameters, encoded.tiles, digest)
+        results[k] = encoded.pixels[0]
+        if k < DECODED and not np.array_equal(decompress(data).pixels, results[k]):
+            raise SystemExit(f"crop {k} at ratio {ratio} decodes to other pixels")
         file_bytes += len(data)
-        payload_bytes += inspect(data).payload_bytes
-        results[k] = decompress(data, threads=threads).pixels
+        payload_bytes += sum(map(len, encoded.tiles))
     return fidelity(crops, results) | {
         "file_ratio": round(crops.size / file_bytes, 3),
         "payload_ratio": round(crops.size / payload_bytes, 3),
