@@ -45,7 +45,7 @@ def wave(rows, columns, low=0, high=255, dtype=np.uint8):
 
 def psnr_db(image, decoded):
     error = image.pixels.astype(np.float64) - decoded.pixels
-    return 10 * np.log10(image.peak**2 / np.mean(error**2))
+    return 10 * np.log10(image.peak**2 / max(1e-9, np.mean(error**2)))
 
 
 def kept(image, decoded):
