@@ -21,6 +21,7 @@ import numpy as np
 
 from environment import describe_environment
 from xraycodec import RnnConv, XRay, decompress
+from xraycodec.codecs.rnn_conv.model import pack_for_segment
 from xraycodec.container import build, hash_pixels
 from xraycodec.evaluation.crops import Crops, find_splits, load_crops
 from xraycodec.evaluation.klt import learn_klt, reconstruct
@@ -76,13 +77,18 @@ def rnn_conv(crops: Crops, ratio: int, threads: int) -> dict[str, Any]:
 
 
 def measure(
-    data: Path, cache: Path, count: int, threads: int, log: Callable[[str], None]
+    data: Path,
+    cache: Path,
+    sizes: list[int],
+    count: int,
+    threads: int,
+    log: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Return every row for both segment sizes."""
+    """Return every row for each segment size."""
     train = load_crops(data, "train", 128, SEED, cache, KLT_BLOCKS // 64)
     transform = learn_klt(np.asarray(train), 16)
     tables: dict[str, Any] = {}
-    for size in (128, 256):
+    for size in sizes:
         crops = np.asarray(load_crops(data, "test", size, SEED, cache, None))[:count]
         rows = []
         for ratio in RATIOS:
@@ -106,7 +112,8 @@ def measure(
                 f" {row['klt_companded']['psnr_db']:.2f} dB"
                 f" ({time.perf_counter() - started:.0f} s)"
             )
-        tables[str(size)] = {"crops": len(crops), "rows": rows}
+        model = pack_for_segment(size).digest.hex()
+        tables[str(size)] = {"crops": len(crops), "model": model, "rows": rows}
     return tables
 
 
@@ -116,6 +123,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=default)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--crops", type=int, default=500, help="fewer for a quick look")
+    parser.add_argument(
+        "--segments",
+        type=int,
+        nargs="+",
+        choices=(128, 256),
+        default=[128, 256],
+        help="with one of them, the other's figures in the JSON stay as they are",
+    )
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "xrc-crops")
     arguments = parser.parse_args()
@@ -125,11 +140,15 @@ def main() -> None:
         "segments": measure(
             arguments.data,
             arguments.cache,
+            arguments.segments,
             arguments.crops,
             arguments.threads,
             lambda line: print(line, flush=True),
         ),
     }
+    if arguments.json and arguments.json.exists():
+        kept = json.loads(arguments.json.read_text())["segments"]
+        result["segments"] = dict(sorted((kept | result["segments"]).items()))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
