@@ -47,6 +47,12 @@ def bench_table(result: dict[str, Any]) -> str:
         f" decoding, {speed['rate_bpp']:.3f} bpp |"
         for name, speed in result["codecs"].items()
     ]
+    lines += [
+        f"| whole NIH test images ({row['images']}) in files of {row['ratio']:.1f}:1"
+        f" ({name}) | rnn-conv {row['rnn_conv_psnr_db']:.2f} dB, OpenJPEG"
+        f" {row['jpeg2000_psnr_db']:.2f} dB |"
+        for name, row in result.get("beside_jpeg2000", {}).items()
+    ]
     lines.append(
         f"| peak memory, 5000 x 5000 at 16 bits, both ways | {result['memory']['peak_mb']:.0f} MB |"
     )

@@ -12,8 +12,9 @@ import argparse
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from xraycodec import RnnConv, XRay, decompress
 from xraycodec.codecs.rnn_conv.model import pack_for_segment
 from xraycodec.container import build, hash_pixels
 from xraycodec.evaluation.crops import Crops, find_splits, load_crops
-from xraycodec.evaluation.klt import learn_klt, reconstruct
+from xraycodec.evaluation.klt import BlockTransform, learn_klt, reconstruct
 from xraycodec.evaluation.metrics import mse, ssim
 
 RATIOS = (2, 4, 8, 16, 32, 64)
@@ -76,44 +77,47 @@ def rnn_conv(crops: Crops, ratio: int, threads: int) -> dict[str, Any]:
     }
 
 
-def measure(
-    data: Path,
-    cache: Path,
-    sizes: list[int],
-    count: int,
-    threads: int,
-    log: Callable[[str], None],
+def measure_row(
+    size: int, ratio: int, crops: Crops, transform: BlockTransform, threads: int
 ) -> dict[str, Any]:
-    """Return every row for each segment size."""
+    """Return one row of a table: the floors, RNN-Conv, and the paper where it has a figure."""
+    beta = 256 // ratio
+    row = {
+        "ratio": ratio,
+        "beta": beta,
+        "klt": fidelity(crops, reconstruct(transform, crops, beta)),
+        "klt_companded": fidelity(crops, reconstruct(transform, crops, beta, 3.0)),
+        "rnn_conv": rnn_conv(crops, ratio, threads),
+    }
+    if ratio in PAPER[size]:
+        psnr, similarity = PAPER[size][ratio]
+        row["paper"] = {"psnr_db": psnr, "ssim": similarity}
+    return row
+
+
+def measure(
+    data: Path, cache: Path, sizes: list[int], count: int, log: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return every row for each segment size, a process of one thread for each row."""
     train = load_crops(data, "train", 128, SEED, cache, KLT_BLOCKS // 64)
     transform = learn_klt(np.asarray(train), 16)
     tables: dict[str, Any] = {}
-    for size in sizes:
-        crops = np.asarray(load_crops(data, "test", size, SEED, cache, None))[:count]
-        rows = []
-        for ratio in RATIOS:
-            started = time.perf_counter()
-            beta = 256 // ratio
-            row = {
-                "ratio": ratio,
-                "beta": beta,
-                "klt": fidelity(crops, reconstruct(transform, crops, beta)),
-                "klt_companded": fidelity(crops, reconstruct(transform, crops, beta, 3.0)),
-                "rnn_conv": rnn_conv(crops, ratio, threads),
-            }
-            if ratio in PAPER[size]:
-                psnr, similarity = PAPER[size][ratio]
-                row["paper"] = {"psnr_db": psnr, "ssim": similarity}
-            rows.append(row)
-            found = row["rnn_conv"]
-            log(
-                f"N {size} ratio {ratio}: rnn-conv {found['psnr_db']:.2f} dB {found['ssim']:.4f}"
-                f" payload {found['payload_ratio']:.1f}:1, klt {row['klt']['psnr_db']:.2f} /"
-                f" {row['klt_companded']['psnr_db']:.2f} dB"
-                f" ({time.perf_counter() - started:.0f} s)"
-            )
-        model = pack_for_segment(size).digest.hex()
-        tables[str(size)] = {"crops": len(crops), "model": model, "rows": rows}
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        for size in sizes:
+            crops = np.asarray(load_crops(data, "test", size, SEED, cache))[:count]
+            jobs = [pool.submit(measure_row, size, ratio, crops, transform, 1) for ratio in RATIOS]
+            rows = []
+            for job in jobs:
+                rows.append(job.result())
+                found, klt = rows[-1]["rnn_conv"], rows[-1]["klt"]
+                log(
+                    f"N {size} ratio {rows[-1]['ratio']}: rnn-conv {found['psnr_db']:.2f} dB"
+                    f" {found['ssim']:.4f}, payload {found['payload_ratio']:.1f}:1;"
+                    f" klt {klt['psnr_db']:.2f} dB,"
+                    f" companded {rows[-1]['klt_companded']['psnr_db']:.2f} dB"
+                )
+            model = pack_for_segment(size).digest.hex()
+            tables[str(size)] = {"crops": len(crops), "model": model, "rows": rows}
     return tables
 
 
@@ -131,7 +135,6 @@ def main() -> None:
         default=[128, 256],
         help="with one of them, the other's figures in the JSON stay as they are",
     )
-    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "xrc-crops")
     arguments = parser.parse_args()
     find_splits(arguments.data)
@@ -142,7 +145,6 @@ def main() -> None:
             arguments.cache,
             arguments.segments,
             arguments.crops,
-            arguments.threads,
             lambda line: print(line, flush=True),
         ),
     }

@@ -16,11 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
+import numpy as np
+
 import entropy as entropy_benchmark
 from environment import describe_environment
 from xraycodec import RnnConv, Stored, XRay, compress, decompress, read
 from xraycodec.codecs.base import Codec
 from xraycodec.demo.phantom import chest_phantom
+from xraycodec.evaluation.metrics import psnr_db
+from xraycodec.image import Pixels
 
 LARGE_IMAGE = """
 import resource, numpy as np
@@ -71,6 +76,37 @@ def codec_speed(image: XRay, codec: Codec, repeats: int) -> dict[str, float]:
     }
 
 
+def jpeg2000_at_size(pixels: Pixels, size_bytes: int) -> float:
+    """Return the PSNR in dB of OpenJPEG's best file of at most ``size_bytes``."""
+    low, high, best = 20.0, 80.0, 0.0
+    for _ in range(12):
+        level = (low + high) / 2
+        data = imagecodecs.jpeg2k_encode(pixels, level=level, reversible=False)
+        if len(data) > size_bytes:
+            high = level
+        else:
+            low = level
+            best = max(best, psnr_db(pixels, imagecodecs.jpeg2k_decode(data), 255))
+    return best
+
+
+def beside_jpeg2000(files: list[Path], codec: RnnConv) -> dict[str, float]:
+    """Return mean PSNR of whole images from files of equal size, RNN-Conv's and OpenJPEG's."""
+    rows = []
+    for path in files:
+        image = read(path)
+        data = compress(image, codec)
+        ours = psnr_db(image.pixels, decompress(data).pixels, 255)
+        rows.append((len(data), ours, jpeg2000_at_size(image.pixels, len(data))))
+    sizes, ours_db, theirs_db = np.array(rows, float).T
+    return {
+        "images": len(rows),
+        "ratio": round(float(1024 * 1024 / sizes.mean()), 2),
+        "rnn_conv_psnr_db": round(float(ours_db.mean()), 2),
+        "jpeg2000_psnr_db": round(float(theirs_db.mean()), 2),
+    }
+
+
 def large_image_memory() -> dict[str, float]:
     """Return the peak memory of a 5000 x 5000, 16-bit round trip, in MB."""
     command = [sys.executable, "-c", LARGE_IMAGE]
@@ -107,6 +143,11 @@ def main() -> None:
         for image_name, image in images.items()
         for codec_name, codec in codecs.items()
     }
+    files = sorted((data / "nih-cxr8" / "test").glob("*.jxl"))[::5]
+    if files:
+        result["beside_jpeg2000"] = {
+            f"nominal ratio {ratio}": beside_jpeg2000(files, RnnConv(ratio)) for ratio in (8, 32)
+        }
     result["memory"] = large_image_memory()
     text = json.dumps(result, indent=1)
     print(text)

@@ -64,6 +64,7 @@ def main() -> None:
     }
     print(json.dumps(result, indent=1))
     if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from xraycodec.evaluation.crops import CROP_COUNTS
+
 
 def command_of(training: Mapping[str, Any]) -> str:
     """Return the ``xrc train`` command that gives these settings."""
@@ -35,8 +37,8 @@ def model_card(name: str, pack: bytes, training: Mapping[str, Any], metrics: Pat
 
 - RNN-Conv, configuration `{training["config"]}`, segments of {training["segment"]} x \
 {training["segment"]} pixels, one network for beta = 1 to 128.
-- Trained on {20_000:,} random crops of NIH ChestX-ray8 (NIH Clinical Center; Wang et al., CVPR
-  2017) from the training patients of `shared/data`; patients do not cross splits.
+- Trained on {CROP_COUNTS["train"]:,} random crops of the training patients of its data folder;
+  patients do not cross splits.
 - Steps: {training["step"]}, seed {training["seed"]}, averaged weights (decay {training["ema"]}).
 - File: {len(pack):,} bytes, SHA-256 `{hashlib.sha256(pack).hexdigest()}`.
 
