@@ -81,7 +81,7 @@ def test_companding_is_finer_where_most_coefficients_are(crops):
     faint = (crops.astype(int) // 32 + 124).astype(np.uint8)
     transform = learn_klt(np.concatenate([faint, crops]), 8)
     uniform, bent = (psnr_db(faint, reconstruct(transform, faint, 16, t)) for t in (0.0, 3.0))
-    assert bent > uniform + 3
+    assert bent > uniform + 1
 
 
 def test_a_slight_bend_is_almost_uniform(crops):

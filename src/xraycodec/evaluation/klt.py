@@ -14,6 +14,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Crops = npt.NDArray[np.uint8]
 CODE_LIMIT = 127
+BRIGHTNESS_BEND = 1.0
+"""``t`` of the first coefficient where codes are companded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +59,18 @@ def reconstruct(transform: BlockTransform, crops: Crops, beta: int, bend: float 
     """Send crops through the first ``beta`` coefficients in 8-bit codes.
 
     ``bend`` = 0 quantises uniformly over the range met in training; a larger one compands as
-    RNN-Conv's quantiser does (``spec/rnn-conv.md``, section 4) with that ``t``.
+    RNN-Conv's quantiser does (``spec/rnn-conv.md``, section 4) with that ``t``, but for the
+    first coefficient, brightness, which is spread evenly and takes `BRIGHTNESS_BEND`.
     """
     rows = cut_blocks(crops, transform.size)
     basis, peaks = transform.basis[:beta], transform.peaks[:beta]
     scaled = rows @ basis.T / peaks
     if bend:
-        codes = np.rint(CODE_LIMIT / bend * np.arcsinh(scaled * np.sinh(bend)))
+        t = np.full(beta, bend)
+        t[0] = BRIGHTNESS_BEND
+        codes = np.rint(CODE_LIMIT / t * np.arcsinh(scaled * np.sinh(t)))
         codes = codes.clip(-CODE_LIMIT, CODE_LIMIT)
-        values = np.sinh(codes * bend / CODE_LIMIT) / np.sinh(bend)
+        values = np.sinh(codes * t / CODE_LIMIT) / np.sinh(t)
     else:
         values = np.rint(scaled * CODE_LIMIT).clip(-CODE_LIMIT, CODE_LIMIT) / CODE_LIMIT
     pixels = join_blocks((values * peaks) @ basis, len(crops), crops.shape[1])

@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from xraycodec.evaluation.klt import Array, BlockTransform, Crops, learn_klt
+from xraycodec.evaluation.klt import (
+    BRIGHTNESS_BEND,
+    Array,
+    BlockTransform,
+    Crops,
+    learn_klt,
+)
 from xraycodec.training.network import ConvLSTM2d, DeconvolutionModule, RNNConv
 
 BLOCK_SIZES = (2, 4, 8, 16)
@@ -94,7 +100,7 @@ def _start_analysis(
     peaks = np.maximum(k16.peaks[:beta], np.where(np.arange(beta) == 0, 8.0, 0.0))
     network.quantiser.log_peak[:] = torch.from_numpy(np.log(peaks)).float()
     # Brightness is spread evenly over its range: little to gain from finer steps about zero.
-    network.quantiser.bend[0] = 1.0
+    network.quantiser.bend[0] = BRIGHTNESS_BEND
 
 
 def _start_synthesis(
