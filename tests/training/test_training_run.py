@@ -84,6 +84,7 @@ def test_a_run_leaves_its_settings_metrics_checkpoint_pack_and_card(finished):
         "settings.json",
         "metrics.jsonl",
         "checkpoint.pt",
+        "rnn-conv-compact-128.safetensors",
         "rnn-conv-compact-128.xrcpack",
         "rnn-conv-compact-128.md",
     }
@@ -178,7 +179,7 @@ def test_a_run_that_is_killed_resumes_from_its_last_checkpoint(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         trainer("broken", checkpoint_seconds=0.0).run(killed)
     resumed = trainer("broken")
-    resumed.load(resumed.checkpoint, weights_only=False)
+    resumed.resume()
     assert 1 <= resumed.step < settings.steps
     resumed.run(lambda line: None)
     same_weights(unbroken.network.state_dict(), resumed.network.state_dict())

@@ -92,7 +92,7 @@ def train() -> None:
 @click.option(
     "--init",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Start from the averaged weights of another run's checkpoint.",
+    help="Start from the weights of another run: its .safetensors file or checkpoint.",
 )
 @click.option("--augment", is_flag=True, help="Turn and flip crops.")
 @click.option("--seed", type=int, default=2019, show_default=True, help="Of crops and weights.")
@@ -142,10 +142,10 @@ def rnn_conv(
         raise click.ClickException(f"the crops cannot be cut: {error}") from error
     trainer = Trainer(settings, crops["train"], crops["validation"], out)
     if trainer.checkpoint.exists():
-        trainer.load(trainer.checkpoint, weights_only=False)
+        trainer.resume()
         click.echo(f"resuming {trainer.checkpoint} at step {trainer.step}", err=True)
     elif init is not None:
-        trainer.load(init, weights_only=True)
+        trainer.start_from(init)
     (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
     trainer.run(_print_line)
     return _export(out, name or f"rnn-conv-{settings.config}-{settings.segment}", crops["train"])
@@ -168,11 +168,13 @@ def _export(run: Path, name: str, crops: Crops) -> int:
     from xraycodec.files import write_atomically
     from xraycodec.training.export import export_pack, load_network
     from xraycodec.training.model_card import model_card
+    from xraycodec.training.weights import save_weights
 
     network, training = load_network(run / "checkpoint.pt")
     pack = export_pack(network, name, training["segment"], crops[:TABLE_CROPS], training)
     write_atomically(run / f"{name}{SUFFIX}", pack, overwrite=True)
     card = model_card(name, pack, training, run / "metrics.jsonl")
     write_atomically(run / f"{name}.md", card.encode(), overwrite=True)
-    click.echo(f"wrote {run / name}{SUFFIX} ({len(pack):,} bytes) and its card")
+    save_weights(network, run / f"{name}.safetensors")
+    click.echo(f"wrote {run / name}{SUFFIX} ({len(pack):,} bytes), its card and its weights")
     return 0

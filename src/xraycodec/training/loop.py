@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from xraycodec.evaluation.crops import Crops
 from xraycodec.training import warm_start
 from xraycodec.training.conditioning import condition
 from xraycodec.training.network import CONFIGS, MAX_BETA, RNNConv
+from xraycodec.training.weights import SUFFIX, load_weights
 
 REPORTED_BETAS = (128, 64, 32, 16, 8, 4, 2, 1)
 CHECKPOINT_VERSION = 1
@@ -163,8 +165,24 @@ class Trainer:
         torch.save(state, partial)
         partial.replace(self.checkpoint)
 
-    def load(self, path: Path, *, weights_only: bool) -> None:
-        """Resume from a checkpoint, or start over from its averaged weights alone."""
+    def start_from(self, path: Path) -> None:
+        """Take the weights of another run: its safetensors file, or its checkpoint's average."""
+        if path.suffix == SUFFIX:
+            load_weights(self.network, path)
+        else:
+            self.network.load_state_dict(self._read_checkpoint(path)["average"])
+        self._condition()
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+
+    def resume(self) -> None:
+        """Go on from this run's own checkpoint."""
+        state = self._read_checkpoint(self.checkpoint)
+        self.network.load_state_dict(state["network"])
+        self.average = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+    def _read_checkpoint(self, path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location=self.settings.device, weights_only=True)
         if state["version"] != CHECKPOINT_VERSION or (
             state["settings"]["config"] != self.settings.config
@@ -173,15 +191,8 @@ class Trainer:
                 f"{path} holds configuration {state['settings']['config']!r}, checkpoint version"
                 f" {state['version']}; this run is {self.settings.config!r}, {CHECKPOINT_VERSION}"
             )
-        if weights_only:
-            self.network.load_state_dict(state["average"])
-            self._condition()
-            self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-            return
-        self.network.load_state_dict(state["network"])
-        self.average = state["average"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
+        found: dict[str, Any] = state
+        return found
 
     def averaged(self) -> RNNConv:
         """Return a copy of the network with the averaged weights."""

@@ -1,0 +1,58 @@
+"""Trained weights to go on from: what a checkpoint is too large for and a model pack too far off.
+
+A safetensors file of the averaged network: convolutions in float16, all else in float32. The
+recurrent weights of a network of one time step are never used and are left out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from xraycodec.errors import ModelError
+from xraycodec.training.network import RNNConv
+
+SUFFIX = ".safetensors"
+CONFIG_KEY = "configuration"
+
+
+def save_weights(network: RNNConv, path: Path) -> None:
+    """Write the weights of ``network``."""
+    unused = "recurrent" if network.config.time_steps == 1 else "\0"
+    tensors = {
+        name: (value.half() if value.ndim == 4 else value.float()).contiguous().cpu()
+        for name, value in network.state_dict().items()
+        if not name.endswith(unused)
+    }
+    save_file(tensors, path, {CONFIG_KEY: network.config.name})
+
+
+def load_weights(network: RNNConv, path: Path) -> None:
+    """Read weights into ``network``; what the file leaves out stays as it is.
+
+    Raises:
+        ModelError: no such file, another configuration, or other tensors than the network's.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            found = (file.metadata() or {}).get(CONFIG_KEY)
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} holds no weights: {error}") from error
+    if found != network.config.name:
+        raise ModelError(f"{path} holds configuration {found!r}, not {network.config.name!r}")
+    state = network.state_dict()
+    for name, value in state.items():
+        if name not in tensors and not name.endswith("recurrent"):
+            raise ModelError(f"{path} lacks the weight {name!r}")
+        if name in tensors and tensors[name].shape != value.shape:
+            raise ModelError(
+                f"{path} has {name!r} of shape {tuple(tensors[name].shape)}; the network's is"
+                f" {tuple(value.shape)}"
+            )
+    with torch.no_grad():
+        for name in state.keys() & tensors.keys():
+            state[name].copy_(tensors[name])
