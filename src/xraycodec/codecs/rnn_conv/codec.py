@@ -86,7 +86,7 @@ class RnnConv(Codec):
             max_error=None,
             model=model.digest,
         )
-        plan = Parameters(self.beta, low, span, inverted, bytes(8))
+        plan = Parameters(self.beta, low, span, inverted, bytes(DIGEST_BYTES))
         digest = start_digest(header, plan)
         tiles: list[bytes] = []
         kind = pixel_type(image.bits_stored, signed=image.signed)
