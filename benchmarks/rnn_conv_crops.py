@@ -64,12 +64,12 @@ def rnn_conv(crops: Crops, ratio: int, threads: int) -> dict[str, Any]:
         image = XRay(np.ascontiguousarray(crop), 8)
         encoded = codec.encode(image)
         digest = hash_pixels(encoded.pixels, 8)
-        data = build(encoded.header, encoded.parameters, encoded.tiles, digest)
+        data = build(encoded.header, encoded.parameters, encoded.payloads, digest)
         results[k] = encoded.pixels[0]
         if k < DECODED and not np.array_equal(decompress(data).pixels, results[k]):
             raise SystemExit(f"crop {k} at ratio {ratio} decodes to other pixels")
         file_bytes += len(data)
-        payload_bytes += sum(map(len, encoded.tiles))
+        payload_bytes += sum(map(len, encoded.payloads))
     return fidelity(crops, results) | {
         "file_ratio": round(crops.size / file_bytes, 3),
         "payload_ratio": round(crops.size / payload_bytes, 3),

@@ -137,7 +137,7 @@ def _change_data(data: bytes, rng: random.Random) -> bytes:
 
 def _change_tile(data: bytes, rng: random.Random) -> bytes:
     """Change the bytes of one tile, or exchange two, with an index that fits."""
-    tiles = [bytes(tile) for tile in parse(data).tiles]
+    tiles = [bytes(tile) for tile in parse(data).payloads]
     number, other = rng.randrange(len(tiles)), rng.randrange(len(tiles))
     if number != other and rng.random() < 0.3:
         tiles[number], tiles[other] = tiles[other], tiles[number]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 import xrc_editing as edit
 from xraycodec import CorruptError, LimitError, Limits, OptionError, Stored, XRay
 from xraycodec.codecs.registry import codec_by_id, codec_by_name
-from xraycodec.container import NO_MODEL, parse
+from xraycodec.container import NO_MODEL, build, parse
 from xraycodec.image import pixel_type, value_range
 from xraycodec.pipeline import compress, decompress, verify
 
@@ -79,7 +80,7 @@ def test_the_stream_says_that_it_is_lossless() -> None:
 
 def test_tiles_are_zlib_streams_of_their_pixels() -> None:
     image = _ramp((5, 9), 12)
-    tiles = parse(compress(image, Stored(tile=4))).tiles
+    tiles = parse(compress(image, Stored(tile=4))).payloads
     corner = image.pixels[4:, 8:].astype("<u2")
     assert zlib.decompress(tiles[5]) == corner.tobytes()
     assert zlib.decompress(tiles[0]) == image.pixels[:4, :4].astype("<u2").tobytes()
@@ -89,7 +90,7 @@ def test_without_tiles_each_frame_is_one() -> None:
     image = _ramp((3, 5, 9), 9, signed=True)
     container = parse(compress(image, Stored(tile=0)))
     assert container.header.tile_count == 3
-    assert zlib.decompress(container.tiles[1]) == image.pixels[1].tobytes()
+    assert zlib.decompress(container.payloads[1]) == image.pixels[1].tobytes()
 
 
 def test_found_by_id_and_by_name() -> None:
@@ -113,7 +114,7 @@ def test_progress_ends_at_its_total() -> None:
 
 
 SAMPLE = compress(_ramp((8, 12), 12), Stored(tile=4))
-PIXELS = zlib.decompress(parse(SAMPLE).tiles[0])
+PIXELS = zlib.decompress(parse(SAMPLE).payloads[0])
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,14 @@ PIXELS = zlib.decompress(parse(SAMPLE).tiles[0])
 )
 def test_what_no_encoder_writes_of_itself(data: bytes, message: str) -> None:
     with pytest.raises(CorruptError, match=message):
+        decompress(data)
+
+
+def test_layers_are_refused() -> None:
+    container = parse(SAMPLE)
+    header = replace(container.header, layers=2)
+    data = build(header, b"", [*container.payloads] * 2, container.pixel_hash)
+    with pytest.raises(CorruptError, match="RAWZ has one layer; HEAD says 2"):
         decompress(data)
 
 
@@ -155,7 +164,7 @@ def test_what_no_encoder_writes_of_itself(data: bytes, message: str) -> None:
     ],
 )
 def test_tiles_that_are_not_exactly_their_pixels(tile: bytes, message: str) -> None:
-    tiles = [bytes(view) for view in parse(SAMPLE).tiles]
+    tiles = [bytes(view) for view in parse(SAMPLE).payloads]
     with pytest.raises(CorruptError, match=message):
         decompress(edit.with_tiles(SAMPLE, [tile, *tiles[1:]]))
 

@@ -14,7 +14,8 @@ HEAD_FIELDS = {
     "flags": 2,
     "bits_stored": 12,
     "photometric": 2,
-    "reserved": bytes(3),
+    "layers": 0,
+    "reserved": bytes(2),
     "frames": 1,
     "rows": 5,
     "columns": 4,
@@ -37,7 +38,7 @@ def chunk(chunk_type: bytes, payload: bytes) -> bytes:
 
 
 def head(**changes: object) -> bytes:
-    return struct.pack("<5B3s5I4s32s", *(HEAD_FIELDS | changes).values())
+    return struct.pack("<6B2s5I4s32s", *(HEAD_FIELDS | changes).values())
 
 
 def meta(

@@ -44,7 +44,7 @@ def test_every_flipped_bit_leaves_at_most_a_prefix_when_truncation_is_allowed() 
         except XrayCodecError:
             continue
         assert not container.complete
-        tiles = tuple(container.tiles)
+        tiles = tuple(container.payloads)
         assert tiles == by_hand.TILES[: len(tiles)]
 
 
@@ -70,7 +70,7 @@ def test_every_truncation(length: int) -> None:
         return
     container = parse(cut, allow_truncated=True)
     assert not container.complete
-    assert tuple(container.tiles) == by_hand.TILES[:intact]
+    assert tuple(container.payloads) == by_hand.TILES[:intact]
     assert container.dicom == by_hand.DICOM
     assert container.pixel_hash == (by_hand.DIGEST if length >= HASH_END else b"")
 
@@ -78,7 +78,7 @@ def test_every_truncation(length: int) -> None:
 def test_a_whole_stream_is_complete_where_truncation_is_allowed() -> None:
     container = parse(STREAM, allow_truncated=True)
     assert container.complete
-    assert tuple(container.tiles) == by_hand.TILES
+    assert tuple(container.payloads) == by_hand.TILES
 
 
 def test_damage_is_not_excused_where_truncation_is_allowed() -> None:

@@ -133,6 +133,6 @@ def test_tiles_cost_a_few_machine_words_each() -> None:
     container = parse(data)
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(container.tiles) == count
+    assert len(container.payloads) == count
     assert held < 20 * count
     assert peak < 60 * count

@@ -62,9 +62,9 @@ HEAD_CASES = {
         "has photometric interpretation 3; this reader knows 1 and 2",
     ),
     "reserved bytes": (
-        by_hand.head(reserved=b"\0\0\1"),
+        by_hand.head(reserved=b"\0\1"),
         UnsupportedFormatError,
-        "has reserved bytes 00 00 01",
+        "has reserved bytes 00 01",
     ),
     "frames": (by_hand.head(frames=0), CorruptError, "frames is 0; allowed are 1 to 4294967295"),
     "rows": (by_hand.head(rows=0), CorruptError, "rows is 0"),

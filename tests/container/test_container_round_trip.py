@@ -74,7 +74,7 @@ def test_round_trip(data: st.DataObject) -> None:
 
     assert container.complete
     assert (container.header, container.parameters, container.dicom) == (header, parameters, dicom)
-    assert list(container.tiles) == tiles
+    assert list(container.payloads) == tiles
     assert container.pixel_hash == by_hand.DIGEST
     assert read_header(written[:84]) == header
     assert read_length(written + b"\0") == len(written)
@@ -86,7 +86,7 @@ def test_a_stream_made_by_hand_from_the_spec_is_read() -> None:
     assert container.header == HEADER
     assert container.parameters == b"parameters"
     assert container.dicom == by_hand.DICOM
-    assert tuple(container.tiles) == by_hand.TILES
+    assert tuple(container.payloads) == by_hand.TILES
     assert container.pixel_hash == by_hand.DIGEST
     assert [chunk.type.encode() for chunk in container.chunks] == [t for t, _ in by_hand.chunks()]
 
@@ -123,7 +123,7 @@ def test_metadata_of_sizes_near_zlibs_buffers(size: int) -> None:
 
 def test_tiles_are_views_of_the_parsed_bytes() -> None:
     written = bytearray(by_hand.stream())
-    tiles = parse(written).tiles
+    tiles = parse(written).payloads
     start = written.index(b"three")
     written[start : start + 5] = b"THREE"
     assert tiles[2] == b"THREE"
@@ -131,7 +131,7 @@ def test_tiles_are_views_of_the_parsed_bytes() -> None:
 
 
 def test_tiles_behave_like_a_sequence() -> None:
-    tiles = parse(by_hand.stream()).tiles
+    tiles = parse(by_hand.stream()).payloads
     assert len(tiles) == 6
     assert tiles[-1] == b"6"
     assert list(tiles[1:3]) == [b"", b"three"]
@@ -155,7 +155,7 @@ def test_unknown_ancillary_chunks_are_skipped_and_listed() -> None:
     for place in range(len(parts) - 1, 0, -1):
         parts.insert(place, (b"noTE", b"hello"))
     container = parse(by_hand.stream(parts))
-    assert tuple(container.tiles) == by_hand.TILES
+    assert tuple(container.payloads) == by_hand.TILES
     assert sum(chunk.type == "noTE" for chunk in container.chunks) == 7
 
 
@@ -181,7 +181,7 @@ def test_views_of_wider_items_are_counted_in_bytes() -> None:
     import array
 
     tiles = [memoryview(array.array("H", [1, 2]))] * 6
-    assert parse(build(HEADER, b"", tiles, by_hand.DIGEST)).tiles[5].nbytes == 4
+    assert parse(build(HEADER, b"", tiles, by_hand.DIGEST)).payloads[5].nbytes == 4
 
 
 def test_tile_grid() -> None:
@@ -209,12 +209,15 @@ def test_tiles_cover_the_frame(header: Header) -> None:
             {"parameters": bytes(65537)},
             "codec parameters have 65537 bytes; the format allows 65536",
         ),
-        ({"tiles": [b""] * 5}, "5 tiles given; the header's image has 6"),
+        (
+            {"payloads": [b""] * 5},
+            "5 payloads given; the header's image has 6: 6 tiles, 1 layers",
+        ),
         ({"pixel_hash": bytes(20)}, "pixel hash has 20 bytes; a SHA-256 has 32"),
     ],
 )
 def test_the_writer_refuses(arguments: dict[str, object], message: str) -> None:
-    sound = {"parameters": b"", "tiles": by_hand.TILES, "pixel_hash": by_hand.DIGEST}
+    sound = {"parameters": b"", "payloads": by_hand.TILES, "pixel_hash": by_hand.DIGEST}
     with pytest.raises(OptionError, match=message):
         build(HEADER, **(sound | arguments))
 

@@ -40,10 +40,11 @@ def test_the_fields_of_head_are_adjacent_and_fill_it() -> None:
 def test_head_packed_from_the_spec_is_read_as_meant() -> None:
     values = {
         "major version": 1,
-        "minor version": 0,
+        "minor version": 1,
         "flags": 0b01,
         "bits stored": 10,
         "photometric interpretation": 1,
+        "layers": 3 - 1,
         "reserved": 0,
         "frames": 2,
         "rows": 0x0102,
@@ -70,8 +71,9 @@ def test_head_packed_from_the_spec_is_read_as_meant() -> None:
         max_error=1023,
         codec="RNNC",
         model=bytes(range(1, 33)),
+        layers=3,
     )
-    written = build(expected, b"", [b""] * 4, bytes(32))
+    written = build(expected, b"", [b""] * 12, bytes(32))
     assert written[16:80] == payload
     assert parse(written).header == expected
 

@@ -65,6 +65,8 @@ def describe(inspection: Inspection) -> dict[str, Any]:
             "ratio": round(pixel_bytes / inspection.size_bytes, 4),
             "rate_bpp": round(8 * inspection.size_bytes / header.pixel_count, 5),
         }
+        if header.layers > 1:
+            values |= {"layers": header.layers, "layers_intact": inspection.layers_intact}
         if header.codec == "RNNC" and inspection.parameters is not None:
             values |= _rnn_conv(inspection.parameters)
     return values | {
@@ -104,10 +106,12 @@ def as_text(values: dict[str, Any]) -> str:
         else f"error at most {values['max_error']}"
     )
     nominal = f" (nominal {values['nominal_ratio']:g})" if "nominal_ratio" in values else ""
+    layers = f", {values['layers']} layers" if "layers" in values else ""
     lines = [
         f"{values['columns']} x {values['rows']}{frames}, {values['bits_stored']} bits"
         f"{' signed' if values['signed'] else ''}, {values['photometric_interpretation']}",
-        f"  codec    {values['codec']}, {guarantee}, tiles of {values['tile'] or 'a frame'}",
+        f"  codec    {values['codec']}, {guarantee}, tiles of {values['tile'] or 'a frame'}"
+        f"{layers}",
         f"  size     {human_size(values['size_bytes'])} of {human_size(values['pixel_bytes'])},"
         f" {values['ratio']:.2f}:1{nominal}, {values['rate_bpp']:.3f} bpp",
         f"  DICOM    {human_size(values['dicom_bytes']) if values['dicom_bytes'] else 'none'}",

@@ -60,7 +60,7 @@ class Stored(Codec):
         shape = (header.frames, header.rows, header.columns)
         pixels = np.empty(shape, cell.newbyteorder("="))
         side = header.tile or max(header.rows, header.columns)
-        tiles = iter(enumerate(container.tiles))
+        tiles = iter(enumerate(container.payloads))
         for frame in pixels:
             for window in windows(header.rows, header.columns, side, 0):
                 target = frame[window.inner]
@@ -72,7 +72,7 @@ class Stored(Codec):
                         f" {header.bits_stored} bits stored allow {low} to {high}"
                     )
                 target[...] = tile.reshape(target.shape)
-        progress(len(container.tiles), len(container.tiles))
+        progress(len(container.payloads), len(container.payloads))
         return pixels
 
 
@@ -88,6 +88,8 @@ def _check_promises(container: Container) -> None:
         raise CorruptError(
             f"RAWZ takes no parameters; PARM holds {len(container.parameters)} bytes"
         )
+    if header.layers != 1:
+        raise CorruptError(f"RAWZ has one layer; HEAD says {header.layers}")
     if header.model != NO_MODEL:
         raise CorruptError(f"RAWZ has no model; HEAD names {header.model.hex()}")
     if not header.exact or header.max_error != 0:

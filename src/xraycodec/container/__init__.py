@@ -4,13 +4,14 @@
 
     signature │ HEAD │ PARM │ META? │ INDX │ DATA ... │ HASH │ DONE
                 │      │      │       │      │          └ digest of the decoded pixels
-                │      │      │       │      └ tiles, whole ones, about 64 KiB a chunk
-                │      │      │       └ size of every tile
+                │      │      │       │      └ tile payloads, layer by layer, about 64 KiB a chunk
+                │      │      │       └ size of every tile payload
                 │      │      └ DICOM data set without pixels
                 │      └ the codec's parameters
                 └ image, tile grid, guarantees, codec, model
 
-Each chunk carries a CRC-32. ``spec/format.md`` is the norm; this package implements it.
+Each chunk carries a CRC-32. A tile has one payload in each layer. ``parse`` reads a whole stream,
+``PartialReader`` what is asked for. ``spec/format.md`` is the norm; this package implements it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from xraycodec.container.framing import SIGNATURE, Buffer, Chunk, read_length
 from xraycodec.container.header import NO_MODEL, Header, pack_header
 from xraycodec.container.inspection import Inspection, inspect
 from xraycodec.container.limits import Limits
+from xraycodec.container.partial import PartialReader
 from xraycodec.container.pixel_hash import hash_pixels
 from xraycodec.container.reader import Container, parse, read_header
 from xraycodec.container.writer import build
@@ -32,6 +34,7 @@ __all__ = [
     "Header",
     "Inspection",
     "Limits",
+    "PartialReader",
     "build",
     "hash_pixels",
     "inspect",

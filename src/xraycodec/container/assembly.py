@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from xraycodec.container.framing import MAX_PARAMETER_BYTES, Chunk, computed_crc, stored_crc
+import numpy as np
+import numpy.typing as npt
+
+from xraycodec.container.framing import MAX_PARAMETER_BYTES, Chunk, Frame
 from xraycodec.container.header import Header, check_header, unpack_header
-from xraycodec.container.index import Index, TileViews, locate_tiles, unpack_index
+from xraycodec.container.index import Index, unpack_index
 from xraycodec.container.limits import Limits
 from xraycodec.container.metadata import unpack_metadata
 from xraycodec.container.pixel_hash import unpack_hash
@@ -27,28 +30,35 @@ class Assembly:
     """State of one walk over a stream.
 
     ``parse`` stops at the first error that :meth:`accept` raises. ``inspect`` notes it and goes
-    on, so every step copes with an earlier chunk that was refused.
+    on, so every step copes with an earlier chunk that was refused. ``PartialReader`` passes over
+    DATA chunks whose content nobody asked for.
 
     Attributes:
         header, parameters, dicom, index, pixel_hash: ``None`` until their chunk was accepted.
-        tiles_intact: tiles in the DATA chunks accepted so far.
+        data_starts: bytes of the file at which the content of each accepted DATA chunk begins.
     """
 
-    def __init__(self, view: memoryview, limits: Limits) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.header: Header | None = None
         self.parameters: bytes | None = None
         self.dicom: bytes | None = None
         self.index: Index | None = None
         self.pixel_hash: bytes | None = None
-        self.tiles_intact = 0
-        self._view = view
+        self.data_starts: list[int] = []
         self._limits = limits
         self._last: str | None = ""  # None: a damaged chunk of unknown type, anything may follow
-        self._tile_count: int | None = None  # once known to be within the limits
+        self._header_in_limits: Header | None = None
         self._data_seen = 0
-        self._data_starts: list[int] = []
+        self._data_intact = np.zeros(0, np.bool_)  # of each chunk that the index lists
 
-    def accept(self, chunk: Chunk) -> None:
+    @property
+    def intact(self) -> npt.NDArray[np.bool_]:
+        """Which tiles lie in DATA chunks accepted so far: ``(layer, tile)``, empty without INDX."""
+        if self.index is None:
+            return np.zeros((0, 0), np.bool_)
+        return self.index.spread(self._data_intact)
+
+    def accept(self, chunk: Chunk, payload: memoryview) -> None:
         """Check the next chunk and keep what it says.
 
         Raises:
@@ -62,12 +72,7 @@ class Assembly:
             self._last = chunk.type if known else None
         self._data_seen += chunk.type == "DATA"
         # The checksum comes first: until it holds, the type itself may be damaged.
-        if not chunk.crc_ok:
-            raise CorruptError(
-                f"{chunk.place} stores CRC-32 0x{stored_crc(self._view, chunk):08x}; its"
-                f" {chunk.length} bytes give"
-                f" 0x{computed_crc(self._view, chunk.offset, chunk.length):08x}"
-            )
+        chunk.check_crc()
         if not chunk.type[2].isupper():
             raise UnsupportedFormatError(
                 f"{chunk.place} has a lower-case third letter, which version 1 reserves"
@@ -80,28 +85,25 @@ class Assembly:
         if previous is not None and (known or not previous):
             _check_order(chunk, previous)
         if known:
-            self._read(chunk)
+            self._read(chunk, payload)
 
-    def tiles(self, index: Index) -> TileViews:
-        """Tiles of the DATA chunks so far, all of which were accepted."""
-        return locate_tiles(self._view, index, self._data_starts)
-
-    def check_end(self, done: Chunk) -> None:
-        """Check that the file ends with its last chunk.
+    def pass_over(self, data: Frame, index: Index) -> None:
+        """Check the next chunk by its frame alone: a DATA chunk after INDX, which was accepted.
 
         Raises:
-            CorruptError: bytes follow.
+            CorruptError: a chunk too many, or of another length than ``index`` lists; nothing
+                was noted then.
         """
-        if surplus := len(self._view) - done.end:
-            raise CorruptError(f"{surplus} bytes follow {done.place}; none may")
+        _check_listed(data, self._data_seen, index)
+        self._last = data.type
+        self._data_seen += 1
 
-    def _read(self, chunk: Chunk) -> None:
-        payload = chunk.payload(self._view)
+    def _read(self, chunk: Chunk, payload: memoryview) -> None:
         match chunk.type:
             case "HEAD":
                 self.header = unpack_header(payload, chunk.place)
                 check_header(self.header, self._limits, chunk.place)
-                self._tile_count = self.header.tile_count
+                self._header_in_limits = self.header
             case "PARM":
                 if chunk.length > MAX_PARAMETER_BYTES:
                     raise CorruptError(
@@ -111,27 +113,19 @@ class Assembly:
                 self.parameters = bytes(payload)
             case "META":
                 self.dicom = unpack_metadata(payload, self._limits, chunk.place)
-            case "INDX" if self._tile_count is not None:
-                self.index = unpack_index(payload, self._tile_count, chunk.place)
+            case "INDX" if self._header_in_limits is not None:
+                self.index = unpack_index(payload, self._header_in_limits, chunk.place)
+                self._data_intact = np.zeros(len(self.index.chunk_bytes), np.bool_)
             case "DATA" if self.index is not None:
-                self._read_data(chunk, self.index)
+                number = self._data_seen - 1
+                _check_listed(chunk, number, self.index)
+                self._data_intact[number] = True
+                self.data_starts.append(chunk.start)
             case "HASH":
                 self.pixel_hash = unpack_hash(payload, chunk.place)
                 self._check_data_count(chunk)
             case "DONE" if chunk.length:
                 raise CorruptError(f"{chunk.place} has {chunk.length} bytes; it must have none")
-
-    def _read_data(self, chunk: Chunk, index: Index) -> None:
-        number = self._data_seen - 1
-        if number >= len(index.chunk_bytes):
-            raise CorruptError(
-                f"{chunk.place} is one too many: 'INDX' lists {len(index.chunk_bytes)} of them,"
-                f" this is number {number + 1}"
-            )
-        if chunk.length != (listed := int(index.chunk_bytes[number])):
-            raise CorruptError(f"{chunk.place} has {chunk.length} bytes; 'INDX' lists {listed}")
-        self._data_starts.append(chunk.start)
-        self.tiles_intact += int(index.tiles_per_chunk[number])
 
     def _check_data_count(self, chunk: Chunk) -> None:
         if self.index is not None and self._data_seen < len(self.index.chunk_bytes):
@@ -139,6 +133,26 @@ class Assembly:
                 f"{chunk.place} follows {self._data_seen} DATA chunks; 'INDX' lists"
                 f" {len(self.index.chunk_bytes)}"
             )
+
+
+def check_end(done: Frame, size_bytes: int) -> None:
+    """Check that a file ends with its last chunk.
+
+    Raises:
+        CorruptError: bytes follow.
+    """
+    if surplus := size_bytes - done.end:
+        raise CorruptError(f"{surplus} bytes follow {done.place}; none may")
+
+
+def _check_listed(data: Frame, number: int, index: Index) -> None:
+    if number >= len(index.chunk_bytes):
+        raise CorruptError(
+            f"{data.place} is one too many: 'INDX' lists {len(index.chunk_bytes)} of them,"
+            f" this is number {number + 1}"
+        )
+    if data.length != (listed := int(index.chunk_bytes[number])):
+        raise CorruptError(f"{data.place} has {data.length} bytes; 'INDX' lists {listed}")
 
 
 def _check_order(chunk: Chunk, previous: str) -> None:

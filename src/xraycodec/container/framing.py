@@ -15,6 +15,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import CorruptError, LimitError, NotXrcError, OptionError, TruncatedError
@@ -33,20 +34,18 @@ Buffer = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """One chunk's place in the file.
+class Frame:
+    """What a chunk's first eight bytes say: its type, its place in the file, its length.
 
     Attributes:
         type: four ASCII letters.
         offset: byte of the file at which the type begins.
         length: payload in bytes, frame not counted.
-        crc_ok: whether the stored CRC-32 is that of type, length and payload.
     """
 
     type: str
     offset: int
     length: int
-    crc_ok: bool
 
     @property
     def start(self) -> int:
@@ -58,10 +57,6 @@ class Chunk:
         """Byte of the file after the chunk's CRC-32."""
         return self.offset + self.length + FRAME_BYTES
 
-    def payload(self, view: memoryview) -> memoryview:
-        """The chunk's content, ``view`` being the whole file; not copied."""
-        return view[self.start : self.start + self.length]
-
     @property
     def critical(self) -> bool:
         """Whether a reader that does not know the type must refuse the file."""
@@ -71,6 +66,40 @@ class Chunk:
     def place(self) -> str:
         """How messages name the chunk."""
         return f"chunk {self.type!r} at byte {self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(Frame):
+    """One chunk of which every byte was read.
+
+    Attributes:
+        stored_crc: the CRC-32 that the file gives for it.
+        computed_crc: the CRC-32 that its type, length and payload have.
+    """
+
+    stored_crc: int
+    computed_crc: int
+
+    @property
+    def crc_ok(self) -> bool:
+        """Whether the stored CRC-32 is that of type, length and payload."""
+        return self.stored_crc == self.computed_crc
+
+    def payload(self, view: memoryview) -> memoryview:
+        """The chunk's content, ``view`` being the whole file; not copied."""
+        return view[self.start : self.start + self.length]
+
+    def check_crc(self) -> None:
+        """Hold the stored CRC-32 against the computed one.
+
+        Raises:
+            CorruptError: they differ.
+        """
+        if not self.crc_ok:
+            raise CorruptError(
+                f"{self.place} stores CRC-32 0x{self.stored_crc:08x}; its {self.length} bytes give"
+                f" 0x{self.computed_crc:08x}"
+            )
 
 
 def byte_view(data: Buffer) -> memoryview:
@@ -96,15 +125,84 @@ def pack_chunk(chunk_type: str, *payload: Buffer) -> list[Buffer]:
     return [prefix, *payload, CHECKSUM.pack(crc)]
 
 
-def stored_crc(view: memoryview, chunk: Chunk) -> int:
-    """The CRC-32 that the file gives for a chunk."""
-    crc: int = CHECKSUM.unpack_from(view, chunk.start + chunk.length)[0]
-    return crc
+def check_signature(start: memoryview) -> None:
+    """Check the bytes with which a file begins; more of them do not matter.
+
+    Raises:
+        NotXrcError: they are not the signature.
+    """
+    found = bytes(start[: len(SIGNATURE)])
+    if found != SIGNATURE:
+        raise NotXrcError(
+            f"the file begins with {found.hex(' ') or 'nothing'}; an .xrc file begins with"
+            f" {SIGNATURE.hex(' ')}"
+        )
 
 
-def computed_crc(view: memoryview, offset: int, length: int) -> int:
-    """The CRC-32 that the bytes of the chunk at ``offset`` have."""
-    return zlib.crc32(view[offset : offset + PREFIX.size + length])
+def read_frame(
+    prefix: memoryview, offset: int, number: int, size_bytes: int, limits: Limits
+) -> Frame:
+    """Read the frame of the chunk at ``offset``.
+
+    Args:
+        prefix: the eight bytes there, fewer where the file ends.
+        offset: byte of the file at which the chunk begins.
+        number: chunks before it.
+        size_bytes: the whole file. The chunk may reach beyond: see :func:`check_cut`.
+        limits: sizes to accept.
+
+    Raises:
+        TruncatedError: the file ends before the frame does.
+        CorruptError: a type that is not four letters, a length that no chunk may have, or too
+            many chunks.
+        LimitError: a chunk larger than ``limits`` allow.
+    """
+    if number >= MAX_CHUNKS:
+        raise CorruptError(
+            f"no {LAST_CHUNK!r} among the {MAX_CHUNKS} chunks before byte {offset}; the format"
+            " allows no more"
+        )
+    if len(prefix) < PREFIX.size:
+        raise TruncatedError(
+            f"the file ends at byte {size_bytes}, where byte {offset} should begin a chunk"
+        )
+    raw_type, length = PREFIX.unpack(prefix)
+    if not raw_type.isalpha():
+        raise CorruptError(
+            f"the chunk at byte {offset} has type {raw_type.hex(' ')}; allowed are four"
+            " ASCII letters"
+        )
+    frame = Frame(raw_type.decode("ascii"), offset, length)
+    if length > MAX_CHUNK_BYTES:
+        raise CorruptError(
+            f"{frame.place} claims {length} bytes; the format allows {MAX_CHUNK_BYTES}"
+        )
+    if length > limits.max_chunk_bytes:
+        raise LimitError(
+            f"{frame.place} claims {length} bytes; the limit is {limits.max_chunk_bytes}"
+        )
+    return frame
+
+
+def check_cut(frame: Frame, size_bytes: int) -> None:
+    """Hold a chunk's end against the file's.
+
+    Raises:
+        TruncatedError: the file ends first.
+    """
+    if frame.end > size_bytes:
+        raise TruncatedError(
+            f"{frame.place} claims {frame.length} bytes and ends at byte {frame.end}; the file"
+            f" ends at {size_bytes}"
+        )
+
+
+def read_chunk(frame: Frame, rest: memoryview) -> Chunk:
+    """Compute the CRC-32 of a chunk, ``rest`` being its payload and the stored CRC-32."""
+    prefix = PREFIX.pack(frame.type.encode("ascii"), frame.length)
+    (stored,) = CHECKSUM.unpack_from(rest, frame.length)
+    computed = zlib.crc32(rest[: frame.length], zlib.crc32(prefix))
+    return Chunk(frame.type, frame.offset, frame.length, stored, computed)
 
 
 def walk(view: memoryview, limits: Limits) -> Iterator[Chunk]:
@@ -114,9 +212,8 @@ def walk(view: memoryview, limits: Limits) -> Iterator[Chunk]:
         NotXrcError, TruncatedError, CorruptError, LimitError: as :func:`read_length`; the
             chunks before the fault have been yielded by then.
     """
-    for chunk_type, offset, length in _frames(view, limits):
-        stored = CHECKSUM.unpack_from(view, offset + PREFIX.size + length)[0]
-        yield Chunk(chunk_type, offset, length, stored == computed_crc(view, offset, length))
+    for frame in _frames(view, limits):
+        yield read_chunk(frame, view[frame.start : frame.end])
 
 
 def read_length(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> int:
@@ -133,44 +230,20 @@ def read_length(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> int:
         LimitError: a chunk larger than ``limits`` allow.
     """
     end = 0
-    for _, offset, length in _frames(byte_view(data), limits):
-        end = offset + length + FRAME_BYTES
+    for frame in _frames(byte_view(data), limits):
+        end = frame.end
     return end
 
 
-def _frames(view: memoryview, limits: Limits) -> Iterator[tuple[str, int, int]]:
-    """Type, offset and payload length of each chunk up to DONE, each wholly inside ``view``."""
-    if view[: len(SIGNATURE)] != SIGNATURE:
-        raise NotXrcError(
-            f"the file begins with {bytes(view[: len(SIGNATURE)]).hex(' ') or 'nothing'}; an .xrc"
-            f" file begins with {SIGNATURE.hex(' ')}"
-        )
+def _frames(view: memoryview, limits: Limits) -> Iterator[Frame]:
+    """Frame of each chunk up to DONE, each chunk wholly inside ``view``."""
+    check_signature(view)
     offset = len(SIGNATURE)
-    for _ in range(MAX_CHUNKS):
-        if len(view) - offset < PREFIX.size:
-            raise TruncatedError(
-                f"the file ends at byte {len(view)}, where byte {offset} should begin a chunk"
-            )
-        raw_type, length = PREFIX.unpack_from(view, offset)
-        if not raw_type.isalpha():
-            raise CorruptError(
-                f"the chunk at byte {offset} has type {raw_type.hex(' ')}; allowed are four"
-                " ASCII letters"
-            )
-        chunk_type = raw_type.decode("ascii")
-        claim = f"chunk {chunk_type!r} at byte {offset} claims {length} bytes"
-        if length > MAX_CHUNK_BYTES:
-            raise CorruptError(f"{claim}; the format allows {MAX_CHUNK_BYTES}")
-        if length > limits.max_chunk_bytes:
-            raise LimitError(f"{claim}; the limit is {limits.max_chunk_bytes}")
-        end = offset + length + FRAME_BYTES
-        if end > len(view):
-            raise TruncatedError(f"{claim} and ends at byte {end}; the file ends at {len(view)}")
-        yield chunk_type, offset, length
-        if chunk_type == LAST_CHUNK:
+    for number in count():
+        prefix = view[offset : offset + PREFIX.size]
+        frame = read_frame(prefix, offset, number, len(view), limits)
+        check_cut(frame, len(view))
+        yield frame
+        if frame.type == LAST_CHUNK:
             return
-        offset = end
-    raise CorruptError(
-        f"no {LAST_CHUNK!r} among the {MAX_CHUNKS} chunks before byte {offset}; the format allows"
-        " no more"
-    )
+        offset = frame.end

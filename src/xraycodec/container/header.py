@@ -9,12 +9,13 @@ from xraycodec.container.limits import Limits
 from xraycodec.errors import CorruptError, LimitError, OptionError, UnsupportedFormatError
 from xraycodec.image import PhotometricInterpretation
 
-MAJOR, MINOR = 1, 0
+MAJOR = 1
 NO_MODEL = bytes(32)
+MAX_LAYERS = 8
 
-# major, minor, flags, bits stored, photometric interpretation, three reserved bytes,
+# major, minor, flags, bits stored, photometric interpretation, layers - 1, two reserved bytes,
 # frames, rows, columns, tile, maximum error, codec, model
-_HEAD = struct.Struct("<5B3s5I4s32s")
+_HEAD = struct.Struct("<6B2s5I4s32s")
 _SIGNED, _EXACT = 1, 2
 _PHOTOMETRIC: dict[int, PhotometricInterpretation] = {1: "MONOCHROME1", 2: "MONOCHROME2"}
 _NO_BOUND = 2**32 - 1
@@ -38,6 +39,7 @@ class Header:
             0 is lossless (and needs ``exact``), ``None`` promises nothing.
         codec: four ASCII letters or digits.
         model: SHA-256 of the model pack, :data:`NO_MODEL` for a codec without one.
+        layers: payloads that each tile is stored in, 1 to 8, such as one a resolution.
 
     Raises:
         OptionError: a field outside these bounds.
@@ -54,6 +56,7 @@ class Header:
     max_error: int | None
     codec: str
     model: bytes = NO_MODEL
+    layers: int = 1
 
     def __post_init__(self) -> None:
         bounds = {
@@ -62,6 +65,7 @@ class Header:
             "rows": (self.rows, 1, _U32_MAX),
             "columns": (self.columns, 1, _U32_MAX),
             "tile": (self.tile, 0, _U32_MAX),
+            "layers": (self.layers, 1, MAX_LAYERS),
         }
         for name, (found, low, high) in bounds.items():
             if not low <= found <= high:
@@ -101,8 +105,13 @@ class Header:
 
     @property
     def tile_count(self) -> int:
-        """Tiles of all frames."""
+        """Tiles of all frames, layers not counted."""
         return self.frames * self.tiles_down * self.tiles_across
+
+    @property
+    def payload_count(self) -> int:
+        """Payloads of all tiles, one a layer each."""
+        return self.layers * self.tile_count
 
     def tile_shape(self, row: int, column: int) -> tuple[int, int]:
         """Height and width in pixels of a tile, smaller than ``tile`` at the far edges.
@@ -126,17 +135,43 @@ class Header:
             min(self.tile, self.columns - column * self.tile),
         )
 
+    def payload_index(self, layer: int, frame: int, row: int, column: int) -> int:
+        """Place in coding order of what one layer holds of a tile (spec/format.md, section 5.1).
+
+        Args:
+            layer: 0 to ``layers - 1``.
+            frame: 0 to ``frames - 1``.
+            row: of tiles, 0 to ``tiles_down - 1``.
+            column: of tiles, 0 to ``tiles_across - 1``.
+
+        Raises:
+            OptionError: no such payload.
+        """
+        place = (layer, frame, row, column)
+        grid = (self.layers, self.frames, self.tiles_down, self.tiles_across)
+        if not all(0 <= at < size for at, size in zip(place, grid, strict=True)):
+            raise OptionError(
+                f"no payload at layer {layer}, frame {frame}, row {row}, column {column}; there"
+                f" are {self.layers} layers of {self.frames} frames of {self.tiles_down} x"
+                f" {self.tiles_across} tiles"
+            )
+        index = 0
+        for at, size in zip(place, grid, strict=True):
+            index = index * size + at
+        return index
+
 
 def pack_header(header: Header) -> bytes:
     """Serialise HEAD's payload."""
     codes = {name: code for code, name in _PHOTOMETRIC.items()}
     return _HEAD.pack(
         MAJOR,
-        MINOR,
+        int(header.layers > 1),  # streams without layers stay those of version 1.0
         _SIGNED * header.signed | _EXACT * header.exact,
         header.bits_stored,
         codes[header.photometric_interpretation],
-        bytes(3),
+        header.layers - 1,
+        bytes(2),
         header.frames,
         header.rows,
         header.columns,
@@ -172,7 +207,9 @@ def unpack_header(payload: memoryview, place: str) -> Header:
         )
     if len(payload) != _HEAD.size:
         raise CorruptError(f"{place} has {len(payload)} bytes; it must have {_HEAD.size}")
-    _, _, flags, bits_stored, photometric, reserved, *numbers, codec, model = _HEAD.unpack(payload)
+    (_, _, flags, bits_stored, photometric, upper_layers, reserved, *numbers, codec, model) = (
+        _HEAD.unpack(payload)
+    )
     frames, rows, columns, tile, max_error = numbers
     if flags & ~(_SIGNED | _EXACT):
         raise UnsupportedFormatError(
@@ -181,6 +218,10 @@ def unpack_header(payload: memoryview, place: str) -> Header:
     if any(reserved):
         raise UnsupportedFormatError(
             f"{place} has reserved bytes {reserved.hex(' ')}; version {MAJOR} sets them to zero"
+        )
+    if upper_layers >= MAX_LAYERS:
+        raise UnsupportedFormatError(
+            f"{place} has {upper_layers + 1} layers; this reader knows 1 to {MAX_LAYERS}"
         )
     if photometric not in _PHOTOMETRIC:
         raise UnsupportedFormatError(
@@ -199,6 +240,7 @@ def unpack_header(payload: memoryview, place: str) -> Header:
             max_error=None if max_error == _NO_BOUND else max_error,
             codec=codec.decode("latin-1"),
             model=model,
+            layers=upper_layers + 1,
         )
     except OptionError as fault:
         raise CorruptError(f"{place}: {fault}") from None
@@ -208,14 +250,15 @@ def check_header(header: Header, limits: Limits, place: str) -> None:
     """Hold the header's sizes against a reader's limits.
 
     Raises:
-        LimitError: too many pixels or tiles.
+        LimitError: too many pixels, or too many tiles, each counted once a layer.
     """
     if header.pixel_count > limits.max_pixels:
         raise LimitError(
             f"{place} claims {header.frames} x {header.rows} x {header.columns} ="
             f" {header.pixel_count} pixels; the limit is {limits.max_pixels}"
         )
-    if header.tile_count > limits.max_tiles:
-        raise LimitError(
-            f"{place} claims {header.tile_count} tiles; the limit is {limits.max_tiles}"
-        )
+    if header.payload_count > limits.max_tiles:
+        claim = f"{header.tile_count} tiles"
+        if header.layers > 1:
+            claim = f"{header.layers} layers of {claim} = {header.payload_count} payloads"
+        raise LimitError(f"{place} claims {claim}; the limit is {limits.max_tiles}")

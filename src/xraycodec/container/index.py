@@ -1,7 +1,7 @@
-"""INDX: where each tile lies (spec/format.md, section 5.4), and tiles as views of the file.
+"""INDX: where the payloads of tiles lie (spec/format.md, section 5.4), and views of them.
 
-The payload is one list of varints: the number C of DATA chunks, C numbers of tiles, one for each
-DATA chunk, then the size in bytes of every tile in coding order.
+INDX is one list of varints: the number C of DATA chunks, C numbers of tile payloads, one for each
+DATA chunk, then the size in bytes of every tile payload in coding order.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xraycodec.container.framing import MAX_CHUNK_BYTES
+from xraycodec.container.header import Header
 from xraycodec.errors import CorruptError
 
 TARGET_CHUNK_BYTES = 2**16
@@ -23,21 +24,27 @@ _VARINT_BYTES = 5  # enough for MAX_CHUNK_BYTES
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """How tiles are spread over DATA chunks.
+    """How the payloads of tiles are spread over DATA chunks.
 
     Attributes:
-        tiles_per_chunk: ``(chunk,)``, each at least 1.
-        tile_bytes: ``(tile,)`` sizes in bytes.
-        chunk_bytes: ``(chunk,)`` payloads of the DATA chunks that the sizes add up to.
+        layers: number of layers, each of equally many payloads.
+        payloads_per_chunk: ``(chunk,)``, each at least 1.
+        payload_bytes: ``(payload,)`` sizes in bytes, in coding order.
+        chunk_bytes: ``(chunk,)`` lengths of the DATA chunks that the sizes add up to.
     """
 
-    tiles_per_chunk: npt.NDArray[np.int64]
-    tile_bytes: npt.NDArray[np.int64]
+    layers: int
+    payloads_per_chunk: npt.NDArray[np.int64]
+    payload_bytes: npt.NDArray[np.int64]
     chunk_bytes: npt.NDArray[np.int64]
 
+    def spread(self, of_chunks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Give what holds of chunks, ``(chunk,)``, to their payloads: ``(layer, tile)``."""
+        return np.repeat(of_chunks, self.payloads_per_chunk).reshape(self.layers, -1)
 
-class TileViews(Sequence[memoryview]):
-    """The payloads of tiles in coding order: views of the file, made when asked for."""
+
+class PayloadViews(Sequence[memoryview]):
+    """Payloads of tiles in coding order: views of the file, made when asked for."""
 
     def __init__(
         self, view: memoryview, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
@@ -50,31 +57,39 @@ class TileViews(Sequence[memoryview]):
     @overload
     def __getitem__(self, place: int) -> memoryview: ...
     @overload
-    def __getitem__(self, place: slice) -> TileViews: ...
-    def __getitem__(self, place: int | slice) -> memoryview | TileViews:
+    def __getitem__(self, place: slice) -> PayloadViews: ...
+    def __getitem__(self, place: int | slice) -> memoryview | PayloadViews:
         if isinstance(place, slice):
-            return TileViews(self._view, self._starts[place], self._sizes[place])
+            return PayloadViews(self._view, self._starts[place], self._sizes[place])
         start = int(self._starts[place])
         return self._view[start : start + int(self._sizes[place])]
 
 
-def spread_tiles(tile_bytes: Sequence[int]) -> list[int]:
-    """How many tiles each DATA chunk gets: a chunk is closed once it holds 64 KiB."""
-    tiles_per_chunk: list[int] = []
-    filled = TARGET_CHUNK_BYTES
-    for size in tile_bytes:
-        if filled >= TARGET_CHUNK_BYTES or filled + size > MAX_CHUNK_BYTES:
-            tiles_per_chunk.append(0)
+def spread_payloads(payload_bytes: Sequence[int], tile_count: int) -> list[int]:
+    """How many payloads each DATA chunk gets.
+
+    A chunk is closed once it holds 64 KiB, and at the end of each layer of ``tile_count``
+    payloads.
+    """
+    payloads_per_chunk: list[int] = []
+    filled = 0
+    for number, size in enumerate(payload_bytes):
+        if (
+            number % tile_count == 0
+            or filled >= TARGET_CHUNK_BYTES
+            or filled + size > MAX_CHUNK_BYTES
+        ):
+            payloads_per_chunk.append(0)
             filled = 0
-        tiles_per_chunk[-1] += 1
+        payloads_per_chunk[-1] += 1
         filled += size
-    return tiles_per_chunk
+    return payloads_per_chunk
 
 
-def pack_index(tiles_per_chunk: Sequence[int], tile_bytes: Sequence[int]) -> bytes:
+def pack_index(payloads_per_chunk: Sequence[int], payload_bytes: Sequence[int]) -> bytes:
     """Serialise INDX's payload."""
     packed = bytearray()
-    for number in (len(tiles_per_chunk), *tiles_per_chunk, *tile_bytes):
+    for number in (len(payloads_per_chunk), *payloads_per_chunk, *payload_bytes):
         rest = number
         while rest > 0x7F:
             packed.append(0x80 | rest & 0x7F)
@@ -83,50 +98,62 @@ def pack_index(tiles_per_chunk: Sequence[int], tile_bytes: Sequence[int]) -> byt
     return bytes(packed)
 
 
-def unpack_index(payload: memoryview, tile_count: int, place: str) -> Index:
+def unpack_index(payload: memoryview, header: Header, place: str) -> Index:
     """Parse INDX's payload; ``place`` names the chunk in messages.
+
+    The header's number of tiles must have been held against the limits.
 
     Raises:
         CorruptError: numbers that are cut off, not in their shortest form or too large; numbers
-            that do not cover ``tile_count`` tiles exactly; a DATA chunk without tiles or too
-            large.
+            that do not cover the header's tiles in all layers exactly; a DATA chunk without
+            tiles, of several layers or too large.
     """
-    # A DATA chunk holds at least one tile, so there are 2 to 1 + 2 * tile_count numbers. Held
-    # against the payload first, this bounds the arrays below by the limit on tiles.
-    least, most = 2 + tile_count, _VARINT_BYTES * (1 + 2 * tile_count)
+    count = header.payload_count
+    tiles = f"{header.layers} layers of " if header.layers > 1 else ""
+    tiles += f"{header.tile_count} tiles"
+    # A DATA chunk holds at least one payload, so there are 2 to 1 + 2 * count numbers. Held
+    # against the bytes first, this bounds the arrays below by the limit on tiles.
+    least, most = 2 + count, _VARINT_BYTES * (1 + 2 * count)
     if not least <= len(payload) <= most:
-        raise CorruptError(
-            f"{place} has {len(payload)} bytes; {tile_count} tiles need {least} to {most}"
-        )
+        raise CorruptError(f"{place} has {len(payload)} bytes; {tiles} need {least} to {most}")
     numbers = _unpack_varints(payload, place)
     chunk_count = int(numbers[0])
-    if chunk_count == 0 or len(numbers) != 1 + chunk_count + tile_count:
+    if chunk_count == 0 or len(numbers) != 1 + chunk_count + count:
         raise CorruptError(
-            f"{place} has {len(numbers)} numbers; {chunk_count} DATA chunks and {tile_count} tiles"
-            f" need {1 + chunk_count + tile_count}, and at least one DATA chunk"
+            f"{place} has {len(numbers)} numbers; {chunk_count} DATA chunks and {tiles} need"
+            f" {1 + chunk_count + count}, and at least one DATA chunk"
         )
-    tiles_per_chunk, tile_bytes = numbers[1 : 1 + chunk_count], numbers[1 + chunk_count :]
-    if not tiles_per_chunk.all():
-        empty = int(np.argmin(tiles_per_chunk))
+    payloads_per_chunk, payload_bytes = numbers[1 : 1 + chunk_count], numbers[1 + chunk_count :]
+    if not payloads_per_chunk.all():
+        empty = int(np.argmin(payloads_per_chunk))
         raise CorruptError(f"{place} gives DATA chunk {empty} no tile; each must have one")
-    if (covered := int(tiles_per_chunk.sum())) != tile_count:
-        raise CorruptError(f"{place} spreads {covered} tiles over DATA; the image has {tile_count}")
-    chunk_bytes = np.add.reduceat(tile_bytes, np.cumsum(tiles_per_chunk) - tiles_per_chunk)
+    ends = np.cumsum(payloads_per_chunk)
+    if (covered := int(ends[-1])) != count:
+        raise CorruptError(f"{place} spreads {covered} tiles over DATA; the image has {tiles}")
+    starts = ends - payloads_per_chunk
+    mixed = np.flatnonzero(starts // header.tile_count != (ends - 1) // header.tile_count)
+    if len(mixed):
+        raise CorruptError(
+            f"{place} gives DATA chunk {mixed[0]} tiles of several layers; each must have those of"
+            " one"
+        )
+    chunk_bytes = np.add.reduceat(payload_bytes, starts)
     if (largest := int(chunk_bytes.max())) > MAX_CHUNK_BYTES:
         raise CorruptError(
             f"{place} gives a DATA chunk {largest} bytes; the format allows {MAX_CHUNK_BYTES}"
         )
-    return Index(tiles_per_chunk, tile_bytes, chunk_bytes)
+    return Index(header.layers, payloads_per_chunk, payload_bytes, chunk_bytes)
 
 
-def locate_tiles(view: memoryview, index: Index, chunk_starts: Sequence[int]) -> TileViews:
-    """Tiles of the first ``len(chunk_starts)`` DATA chunks, whose payloads start there."""
-    tiles_per_chunk = index.tiles_per_chunk[: len(chunk_starts)]
-    sizes = index.tile_bytes[: int(tiles_per_chunk.sum())]
-    # Where a tile would lie if DATA payloads were adjacent, plus how far its chunk is from there.
+def locate_payloads(view: memoryview, index: Index, chunk_starts: Sequence[int]) -> PayloadViews:
+    """Payloads in the first ``len(chunk_starts)`` DATA chunks, whose content starts there."""
+    payloads_per_chunk = index.payloads_per_chunk[: len(chunk_starts)]
+    sizes = index.payload_bytes[: int(payloads_per_chunk.sum())]
+    # Where a payload would lie if DATA chunks were adjacent, plus how far its chunk is from there.
     chunk_bytes = index.chunk_bytes[: len(chunk_starts)]
     shifts = np.array(chunk_starts, np.int64) - (np.cumsum(chunk_bytes) - chunk_bytes)
-    return TileViews(view, np.cumsum(sizes) - sizes + np.repeat(shifts, tiles_per_chunk), sizes)
+    starts = np.cumsum(sizes) - sizes + np.repeat(shifts, payloads_per_chunk)
+    return PayloadViews(view, starts, sizes)
 
 
 def _unpack_varints(payload: memoryview, place: str) -> npt.NDArray[np.int64]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xraycodec.container.assembly import Assembly
+import numpy as np
+
+from xraycodec.container.assembly import Assembly, check_end
 from xraycodec.container.framing import Buffer, Chunk, byte_view, walk
 from xraycodec.container.header import Header
 from xraycodec.container.limits import DEFAULT_LIMITS, Limits
@@ -22,7 +24,9 @@ class Inspection:
         parameters: the codec's own; ``None`` if unreadable.
         metadata_bytes: size of the DICOM data set once inflated; ``None`` if unreadable or absent.
         payload_bytes: size of the DATA chunks found, frames not counted.
-        tiles_intact: tiles in DATA chunks that are whole and fit the index.
+        tiles_intact: tiles that lie, in every layer, in DATA chunks that are whole and fit the
+            index.
+        layers_intact: layers, from the first on, of which every tile is intact.
         pixel_hash: SHA-256 of the decoded pixels; ``None`` if unreadable.
         problems: what ``parse`` would refuse, in the order found; empty for a sound file.
     """
@@ -34,6 +38,7 @@ class Inspection:
     metadata_bytes: int | None
     payload_bytes: int
     tiles_intact: int
+    layers_intact: int
     pixel_hash: bytes | None
     problems: tuple[str, ...]
 
@@ -45,21 +50,22 @@ def inspect(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Inspection:
         NotXrcError: no signature at byte 0.
     """
     view = byte_view(data)
-    assembly = Assembly(view, limits)
+    assembly = Assembly(limits)
     chunks: list[Chunk] = []
     problems: list[str] = []
     try:
         for chunk in walk(view, limits):
             chunks.append(chunk)
             try:
-                assembly.accept(chunk)
+                assembly.accept(chunk, chunk.payload(view))
             except XrayCodecError as problem:
                 problems.append(str(problem))
-        assembly.check_end(chunks[-1])
+        check_end(chunks[-1], len(view))
     except NotXrcError:
         raise
     except XrayCodecError as problem:
         problems.append(str(problem))
+    intact = assembly.intact
     return Inspection(
         size_bytes=len(view),
         chunks=tuple(chunks),
@@ -67,7 +73,8 @@ def inspect(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Inspection:
         parameters=assembly.parameters,
         metadata_bytes=None if assembly.dicom is None else len(assembly.dicom),
         payload_bytes=sum(chunk.length for chunk in chunks if chunk.type == "DATA"),
-        tiles_intact=assembly.tiles_intact,
+        tiles_intact=int(intact.all(axis=0).sum()),
+        layers_intact=int(np.logical_and.accumulate(intact.all(axis=1)).sum()),
         pixel_hash=assembly.pixel_hash,
         problems=tuple(problems),
     )

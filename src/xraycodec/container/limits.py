@@ -13,7 +13,7 @@ class Limits:
         max_pixels: pixels of all frames together.
         max_metadata_bytes: the inflated DICOM data set, in bytes.
         max_chunk_bytes: payload of one chunk, in bytes.
-        max_tiles: tiles of all frames together.
+        max_tiles: tiles of all frames together, each counted once a layer.
     """
 
     max_pixels: int = 2**30

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xraycodec.container.assembly import Assembly
+from xraycodec.container.assembly import Assembly, check_end
 from xraycodec.container.framing import Buffer, Chunk, byte_view, walk
 from xraycodec.container.header import Header, unpack_header
+from xraycodec.container.index import locate_payloads
 from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import TruncatedError
 
@@ -20,8 +21,9 @@ class Container:
         header: what the image is.
         parameters: the codec's own.
         dicom: data set without pixels, explicit VR little endian, or ``None``.
-        tiles: payloads in coding order (frame, row of tiles, column), views of the parsed bytes.
-            Fewer than ``header.tile_count`` only if the file was cut off.
+        payloads: of the tiles, in coding order (layer, frame, row of tiles, column), views of the
+            parsed bytes; :meth:`Header.payload_index` gives their places. Fewer than
+            ``header.payload_count``, the first of them, only if the file was cut off.
         pixel_hash: 32 bytes to compare with :func:`~xraycodec.container.hash_pixels`; empty if
             the file was cut off before it.
         complete: ``False`` if the file was cut off.
@@ -31,7 +33,7 @@ class Container:
     header: Header
     parameters: bytes
     dicom: bytes | None
-    tiles: Sequence[memoryview]
+    payloads: Sequence[memoryview]
     pixel_hash: bytes
     complete: bool
     chunks: tuple[Chunk, ...]
@@ -44,11 +46,12 @@ def parse(
 
     Args:
         data: the whole stream and nothing else; see
-            :func:`~xraycodec.container.read_length` for one inside a longer buffer. The tiles
-            refer to it.
+            :func:`~xraycodec.container.read_length` for one inside a longer buffer. The
+            payloads refer to it.
         limits: sizes to accept.
         allow_truncated: return what a file that was cut off still holds, if that includes its
-            index. A tile counts as intact if its whole DATA chunk is there and its CRC-32 holds.
+            index. A payload counts as intact if its whole DATA chunk is there and its CRC-32
+            holds.
 
     Raises:
         NotXrcError: no signature at byte 0.
@@ -58,14 +61,14 @@ def parse(
         LimitError: a size exceeds ``limits``.
     """
     view = byte_view(data)
-    assembly = Assembly(view, limits)
+    assembly = Assembly(limits)
     chunks: list[Chunk] = []
     complete = True
     try:
         for chunk in walk(view, limits):
-            assembly.accept(chunk)
+            assembly.accept(chunk, chunk.payload(view))
             chunks.append(chunk)
-        assembly.check_end(chunks[-1])
+        check_end(chunks[-1], len(view))
     except TruncatedError as cut:
         if not allow_truncated:
             raise TruncatedError(f"{cut}; {_count_intact(assembly)}") from None
@@ -79,7 +82,7 @@ def parse(
         header=header,
         parameters=parameters,
         dicom=assembly.dicom,
-        tiles=assembly.tiles(index),
+        payloads=locate_payloads(view, index, assembly.data_starts),
         pixel_hash=assembly.pixel_hash or b"",
         complete=complete,
         chunks=tuple(chunks),
@@ -98,11 +101,18 @@ def read_header(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Header:
     """
     view = byte_view(data)
     head = next(walk(view, limits))
-    Assembly(view, limits).accept(head)  # refuses all but a sound HEAD here
-    return unpack_header(head.payload(view), head.place)
+    payload = head.payload(view)
+    Assembly(limits).accept(head, payload)  # refuses all but a sound HEAD here
+    return unpack_header(payload, head.place)
 
 
 def _count_intact(assembly: Assembly) -> str:
-    if assembly.header is None:
+    header, intact = assembly.header, assembly.intact
+    if header is None:
         return "no tile is intact"
-    return f"{assembly.tiles_intact} of {assembly.header.tile_count} tiles are intact"
+    if header.layers == 1:
+        return f"{intact.sum()} of {header.tile_count} tiles are intact"
+    # Of a stream that was cut off, what is intact is a prefix: whole layers, then part of one.
+    whole, rest = divmod(int(intact.sum()), header.tile_count)
+    partly = f", and {rest} of {header.tile_count} tiles of the next" if rest else ""
+    return f"{whole} of {header.layers} layers are intact{partly}"

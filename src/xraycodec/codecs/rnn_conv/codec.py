@@ -114,6 +114,8 @@ class RnnConv(Codec):
         plan = Parameters.from_bytes(bytes(container.parameters))
         if header.tile == 0 or header.tile % BLOCK:
             raise CorruptError(f"RNNC tiles are multiples of {BLOCK} pixels, not {header.tile}")
+        if header.layers != 1:
+            raise CorruptError(f"RNNC has one layer; HEAD says {header.layers}")
         if header.exact or header.max_error is not None:
             raise CorruptError(
                 "RNNC neither is exact nor bounds the error; HEAD says"
@@ -132,7 +134,7 @@ class RnnConv(Codec):
                 f"RNNC parameters map 0 to {plan.low}; {header.bits_stored} bits stored hold"
                 f" {limits[0]} to {limits[1]}"
             )
-        tiles = iter(container.tiles)
+        tiles = iter(container.payloads)
         steps = Steps(progress, header.frames * window_count(grid))
         for frame in pixels:
             codes = np.empty((plan.beta, *grid), np.int8)
