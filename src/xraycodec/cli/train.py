@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xraycodec.cli.train_lattice import lattice
 from xraycodec.errors import ImageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ TABLE_CROPS = 2000
 @click.group()
 def train() -> None:
     """Train the networks of a codec."""
+
+
+train.add_command(lattice)
 
 
 @train.command("rnn-conv")

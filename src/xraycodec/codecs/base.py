@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xraycodec.container import NO_MODEL, Container, Header
+from xraycodec.container import NO_MODEL, Buffer, Container, Header
+from xraycodec.errors import OptionError
 from xraycodec.image import Pixels, XRay
 
 Progress = Callable[[int, int], None]
@@ -25,14 +26,46 @@ class Encoded:
     Attributes:
         header: the image, the grid of tiles, and what the codec guarantees.
         parameters: the codec's own parameters, for the PARM chunk.
-        tiles: payloads in the order frame, row of tiles, column of tiles.
-        pixels: what decoding ``tiles`` gives, ``(frame, row, column)``.
+        payloads: of the tiles, in the order layer, frame, row of tiles, column of tiles.
+        pixels: what decoding ``payloads`` gives, ``(frame, row, column)``.
     """
 
     header: Header
     parameters: bytes
-    tiles: Sequence[bytes]
+    payloads: Sequence[bytes]
     pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Part:
+    """What to decode of every frame of a stream.
+
+    Attributes:
+        row, column: of the first pixel, in the image at its full size.
+        rows, columns: size, in the image at its full size.
+        level: 0 for the full size, 1 for half of it, 2 for a quarter, 3 for an eighth.
+    """
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+    level: int = 0
+
+    def scaled(self) -> tuple[slice, slice]:
+        """Rows and columns of the image at the part's level."""
+        up = (1 << self.level) - 1
+        return (
+            slice((self.row + up) >> self.level, (self.row + self.rows + up) >> self.level),
+            slice(
+                (self.column + up) >> self.level, (self.column + self.columns + up) >> self.level
+            ),
+        )
+
+
+def whole(header: Header) -> Part:
+    """All of an image."""
+    return Part(0, 0, header.rows, header.columns)
 
 
 def header_for(
@@ -43,6 +76,7 @@ def header_for(
     exact: bool,
     max_error: int | None,
     model: bytes = NO_MODEL,
+    layers: int = 1,
 ) -> Header:
     """Return the header of a stream that holds ``image``; see `Header` for the rest."""
     frames, rows, columns = image.frames.shape
@@ -58,6 +92,7 @@ def header_for(
         max_error=max_error,
         codec=codec,
         model=model,
+        layers=layers,
     )
 
 
@@ -80,3 +115,47 @@ class Codec(ABC):
             FormatError: parameters or payload are damaged.
             ModelError: the model pack that the stream names is not at hand.
         """
+
+    @staticmethod
+    def payloads_of(header: Header, part: Part) -> list[int]:
+        """Return the numbers of the payloads that a part needs, rising.
+
+        Raises:
+            OptionError: the codec decodes whole images only, or the image has no such part.
+            CorruptError: a header that no stream of this codec has.
+        """
+        raise _whole_only(header)
+
+    @staticmethod
+    def decode_part(
+        header: Header,
+        parameters: bytes,
+        payloads: Mapping[int, Buffer],
+        part: Part,
+        threads: int,
+        progress: Progress = no_progress,
+    ) -> Pixels:
+        """Return the pixels of a part, ``(frame, row, column)``, at its level.
+
+        Args:
+            header: of the stream.
+            parameters: of the stream.
+            payloads: at least those that `payloads_of` names, by their numbers.
+            part: of every frame.
+            threads: 0 for every core.
+            progress: called with steps done and steps in all.
+
+        Raises:
+            OptionError: the codec decodes whole images only, or the image has no such part.
+            FormatError: header, parameters or payloads are damaged.
+            ModelError: the model pack that the stream names is not at hand.
+        """
+        raise _whole_only(header)
+
+
+def _whole_only(header: Header) -> OptionError:
+    from xraycodec.codecs.registry import name_of  # which imports this module
+
+    return OptionError(
+        f"codec {name_of(header.codec)!r} decodes whole images only; lattice has scales and regions"
+    )

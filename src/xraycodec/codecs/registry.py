@@ -9,6 +9,7 @@ from xraycodec.errors import OptionError, UnsupportedFormatError
 
 # Modules, not classes: a codec is imported when it is first used.
 _CODECS = {
+    "LTTC": ("lattice", "xraycodec.codecs.lattice", "Lattice"),
     "RNNC": ("rnn-conv", "xraycodec.codecs.rnn_conv", "RnnConv"),
     "RAWZ": ("stored", "xraycodec.codecs.stored", "Stored"),
 }

@@ -1,0 +1,144 @@
+"""What each choice in lattice's networks buys: short trainings that differ in one thing.
+
+Every variant sees the same crops for the same number of steps: differences tell more than the
+rates themselves, which longer training lowers for all. Rates are bits per pixel of middles of
+validation images; speed is that of the exported networks with everything around them, on one
+1024 x 1024 image. A variant that the JSON has already is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from environment import describe_environment
+from xraycodec import Lattice, compress, decompress
+from xraycodec.codecs.lattice.fitting import fit_image
+from xraycodec.training.lattice.export import export
+from xraycodec.training.lattice.images import load_images
+from xraycodec.training.lattice.loop import Settings, Trainer
+from xraycodec.training.lattice.network import Shape
+from xraycodec.training.lattice.samples import Draw
+
+BASE = Settings(
+    Shape(channels=32, pairs=(1, 1, 1), components=3),
+    Draw(deep=0.0, near=0.0),
+    validate_every=10**9,
+    checkpoint_seconds=10**9,
+)
+
+
+def variants(steps: int) -> dict[str, Settings]:
+    base = replace(BASE, steps=steps)
+    shape, draw = base.shape, base.draw
+    shapes = {
+        "width 16": replace(shape, channels=16),
+        "width 48": replace(shape, channels=48),
+        "width 64": replace(shape, channels=64),
+        "pairs 2, 1, 1": replace(shape, pairs=(2, 1, 1)),
+        "pairs 2, 2, 2": replace(shape, pairs=(2, 2, 2)),
+        "1 component": replace(shape, components=1),
+        "2 components": replace(shape, components=2),
+        "5 components": replace(shape, components=5),
+        "no carried state": replace(shape, carry=False),
+        "no carried state, pairs 2, 2, 2": replace(shape, carry=False, pairs=(2, 2, 2)),
+    }
+    draws = {
+        "prediction by the mean of four": replace(draw, fitted=False),
+        "features of 8 neighbours": replace(draw, neighbours=8),
+        "features of 12 neighbours": replace(draw, neighbours=12),
+        "deep and near-lossless images too": replace(draw, deep=0.25, near=0.15),
+    }
+    return {
+        "base: width 32, pairs 1, 1, 1, 3 components": base,
+        **{name: replace(base, shape=found) for name, found in shapes.items()},
+        **{name: replace(base, draw=found) for name, found in draws.items()},
+    }
+
+
+def speed(trainer: Trainer, pixels: Any) -> dict[str, float]:
+    """Megapixels per second each way with the trained networks."""
+    coefficients = fit_image([pixels.astype("i4")], 1, None)
+    with tempfile.TemporaryDirectory() as folder:
+        pack = export(trainer.averaged(), "lattice-best", coefficients, {})
+        (Path(folder) / "lattice-best.xrcpack").write_bytes(pack)
+        before = os.environ.get("XRAYCODEC_MODELS")
+        os.environ["XRAYCODEC_MODELS"] = folder
+        try:
+            _forget_packs()
+            data = compress(pixels, Lattice())
+            decompress(data)
+            started = time.perf_counter()
+            compress(pixels, Lattice())
+            between = time.perf_counter()
+            decompress(data)
+            ended = time.perf_counter()
+        finally:
+            os.environ.pop("XRAYCODEC_MODELS")
+            if before is not None:
+                os.environ["XRAYCODEC_MODELS"] = before
+            _forget_packs()
+    return {
+        "pack_bytes": len(pack),
+        "encode_mp_per_s": round(pixels.size / 1e6 / (between - started), 2),
+        "decode_mp_per_s": round(pixels.size / 1e6 / (ended - between), 2),
+    }
+
+
+def _forget_packs() -> None:
+    from xraycodec.codecs.lattice import model
+    from xraycodec.exact import pack
+
+    for cached in (
+        pack.named_pack,
+        pack.find_pack,
+        model.model_by_name,
+        model.model_by_digest,
+    ):
+        cached.cache_clear()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("runs/images"))
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--only", help="Variants whose name holds this.")
+    arguments = parser.parse_args()
+    data = Path(os.environ.get("XRAYCODEC_DATA", "../shared/data"))
+    train = load_images(data, "train", arguments.cache)
+    validation = load_images(data, "validation", arguments.cache)
+    torch.set_num_threads(os.cpu_count() or 1)
+    result: dict[str, Any] = {"variants": {}}
+    if arguments.json.exists():
+        result = json.loads(arguments.json.read_text())
+    result.update(describe_environment())
+    result["steps"] = arguments.steps
+    for name, settings in variants(arguments.steps).items():
+        if name in result["variants"] or (arguments.only and arguments.only not in name):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = Trainer(settings, train, validation, Path(folder))
+            started = time.monotonic()
+            trainer.run(lambda line: print(line, flush=True))
+            lossless, near = trainer.validate()
+            result["variants"][name] = {
+                "lossless_bpp": round(lossless, 4),
+                "near_bpp": round(near, 4),
+                "minutes": round((time.monotonic() - started) / 60, 1),
+                **speed(trainer, validation[3]),
+            }
+        print(name, result["variants"][name], flush=True)
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""A lattice model: the networks of a pack, ready to run (spec/lattice.md, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xraycodec.codecs.lattice.geometry import PHASES, SETS, Phase
+from xraycodec.errors import ModelError
+from xraycodec.exact.operators import Kind, Tensor, prove
+from xraycodec.exact.pack import ModelPack, find_pack, named_pack
+from xraycodec.exact.runtime import ExactNetwork
+
+CODEC_ID = "LTTC"
+MAX_CHANNELS = 256
+MAX_COMPONENTS = 8
+PARAMETER_BITS = (8, 24)
+"""Least and most."""
+
+Coefficients = tuple[tuple[npt.NDArray[np.int64], ...], ...]
+"""For each set and phase: of its linear prediction, in 2^-7."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Networks and what goes with them.
+
+    Attributes:
+        digest: that names the pack in a stream.
+        channels: of the state that is carried from phase to phase.
+        components: of a mixture.
+        parameter_bits: fractional bits of the parameters that the networks give.
+        coefficients: of linear predictions, where an image does not bring its own.
+        networks: of each set, one for each phase.
+    """
+
+    digest: bytes
+    channels: int
+    components: int
+    parameter_bits: int
+    coefficients: Coefficients
+    networks: tuple[tuple[ExactNetwork, ...], ...]
+
+
+def member_name(number: int, phase: int) -> str:
+    """The pack's member that holds the network of a set and phase."""
+    return f"set-{number}-phase-{phase}.onnx"
+
+
+@lru_cache(maxsize=4)
+def model_by_digest(digest: bytes, threads: int) -> Model:
+    """Load the model that a stream names.
+
+    Raises:
+        ModelError: it is not at hand, or no lattice model.
+    """
+    return _load(find_pack(digest), threads)
+
+
+@lru_cache(maxsize=4)
+def model_by_name(name: str, threads: int) -> Model:
+    """Load a model to encode with.
+
+    Raises:
+        ModelError: it is not at hand, or no lattice model.
+    """
+    pack = named_pack(name)
+    return model_by_digest(pack.digest, threads) if _is_found(pack) else _load(pack, threads)
+
+
+def _is_found(pack: ModelPack) -> bool:
+    try:
+        return find_pack(pack.digest) is not None
+    except ModelError:
+        return False
+
+
+def _load(pack: ModelPack, threads: int) -> Model:
+    if pack.codec != CODEC_ID:
+        raise ModelError(f"model pack {pack.name!r} serves codec {pack.codec!r}, not {CODEC_ID!r}")
+    channels = _integer(pack, "channels", 1, MAX_CHANNELS)
+    components = _integer(pack, "components", 1, MAX_COMPONENTS)
+    parameter_bits = _integer(pack, "parameter_bits", *PARAMETER_BITS)
+    coefficients = _coefficients(pack)
+    networks = tuple(
+        tuple(
+            _network(pack, member_name(number, index), phase, channels, components, threads)
+            for index, phase in enumerate(PHASES)
+        )
+        for number in range(SETS)
+    )
+    return Model(pack.digest, channels, components, parameter_bits, coefficients, networks)
+
+
+def _network(
+    pack: ModelPack, member: str, phase: Phase, channels: int, components: int, threads: int
+) -> ExactNetwork:
+    """Load a network and hold its input and outputs against what the compiled loops rely on."""
+    from xraycodec.codecs.lattice.features import EXTRAS  # imports numba
+
+    if member not in pack.members:
+        raise ModelError(f"model pack {pack.name!r} has no member {member!r}")
+    network = ExactNetwork(pack.members[member], threads=threads)
+    graph = network.graph
+    tensors = prove(graph)
+    found = (graph.channels, {name: tensors[name] for name in graph.outputs})
+    needed = (
+        phase.neighbours + EXTRAS + channels,
+        {
+            "state": Tensor(channels, Kind.UNSIGNED),
+            "parameters": Tensor(3 * components - 1, Kind.WIDE),
+        },
+    )
+    if found != needed:
+        raise ModelError(
+            f"{member!r} of model pack {pack.name!r} takes {found[0]} channels and gives"
+            f" {_listed(found[1])}; needed are {needed[0]} and {_listed(needed[1])}"
+        )
+    return network
+
+
+def _listed(outputs: Mapping[str, Tensor]) -> str:
+    return ", ".join(
+        f"{name!r} ({tensor.channels} channels, {tensor.kind})" for name, tensor in outputs.items()
+    )
+
+
+def _integer(pack: ModelPack, field: str, low: int, high: int) -> int:
+    value = pack.properties.get(field)
+    if type(value) is not int or not low <= value <= high:  # a bool is an int, but no number
+        raise ModelError(
+            f"model pack {pack.name!r} has {field} = {value!r}; allowed are {low} to {high}"
+        )
+    return value
+
+
+def _coefficients(pack: ModelPack) -> Coefficients:
+    found: Any = pack.properties.get("coefficients")
+    sizes = [phase.neighbours for phase in PHASES]
+    try:
+        sound = all(type(value) is int for phases in found for values in phases for value in values)
+        sound = sound and [[len(values) for values in phases] for phases in found] == [sizes] * SETS
+    except TypeError:  # something is no list
+        sound = False
+    if not sound:
+        raise ModelError(
+            f"model pack {pack.name!r} lacks coefficients, or they are not {SETS} lists of lists"
+            f" of {sizes} integers"
+        )
+    for number, phases in enumerate(found):
+        for index, values in enumerate(phases):
+            if sum(values) != 128 or not all(abs(value) <= 127 for value in values):
+                raise ModelError(
+                    f"coefficients of set {number}, phase {index} of model pack {pack.name!r} add"
+                    f" up to {sum(values)}, from {min(values)} to {max(values)}; they must add up"
+                    " to 128, each -127 to 127"
+                )
+    return tuple(tuple(np.array(values, np.int64) for values in phases) for phases in found)

@@ -1,0 +1,1 @@
+"""Training of the lattice codec's networks."""

@@ -1,0 +1,261 @@
+"""Training samples: crops of radiographs, described by the codec's own integer kernels.
+
+What a network is trained on is what it will see: levels, linear predictions, features and scales
+come from `xraycodec.codecs.lattice`, not from a second implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xraycodec.codecs.lattice import features as described
+from xraycodec.codecs.lattice.features import pad
+from xraycodec.codecs.lattice.fitting import fit_image
+from xraycodec.codecs.lattice.geometry import (
+    PAD,
+    PHASES,
+    SETS,
+    grid,
+    levels,
+    phase_shape,
+    set_of,
+)
+from xraycodec.codecs.lattice.model import Coefficients
+
+Image = npt.NDArray[np.int32]
+
+_FIT_SAMPLES = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One phase of one level of a batch of crops.
+
+    Attributes:
+        features: uint8, ``(crop, channel, row, column)``.
+        predictions: levels, float32, ``(crop, 1, row, column)``.
+        units: mean deviation in levels, float32, ``(crop, 1, row, column)``.
+        targets: levels, float32, ``(crop, 1, row, column)``.
+        valid: 1 where the grid holds a pixel, float32, ``(crop, 1, row, column)``.
+    """
+
+    features: npt.NDArray[np.uint8]
+    predictions: npt.NDArray[np.float32]
+    units: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Crops, top level first.
+
+    Attributes:
+        levels: for each level from the top its three phases.
+        steps: quantisation step of each crop in levels, float32, ``(crop, 1, 1, 1)``.
+        peaks: highest level of each crop, float32, ``(crop, 1, 1, 1)``.
+        pixels: of all crops.
+    """
+
+    levels: list[list[Sample]]
+    steps: npt.NDArray[np.float32]
+    peaks: npt.NDArray[np.float32]
+    pixels: int
+
+
+def vary(
+    image: npt.NDArray[np.uint8], random: np.random.Generator, *, deep: bool
+) -> tuple[Image, int]:
+    """Turn an 8-bit radiograph into one that another modality or depth might give.
+
+    Returns:
+        Levels from 0 and the highest that the depth allows.
+    """
+    varied: Image = image.astype(np.int32)
+    if random.random() < 0.5:
+        varied = varied[:, ::-1]
+    if random.random() < 0.5:
+        varied = varied[::-1]
+    if random.random() < 0.5:
+        varied = varied.T
+    if not deep:
+        return varied, 255
+    if random.random() < 0.4:  # means of 2 x 2 pixels hold 10 true bits
+        row, column = random.integers(0, 2, 2)
+        height, width = (side // 2 - 1 for side in varied.shape)
+        trimmed = varied[row : row + 2 * height, column : column + 2 * width]
+        return trimmed.reshape(height, 2, width, 2).sum((1, 3), dtype=np.int32), 4 * 255
+    # Levels between levels, and quantum noise.
+    gain = 2.0 ** random.uniform(0, 6)
+    real = varied + random.uniform(-0.5, 0.5, varied.shape)
+    noise = random.uniform(0, 2.0) ** 2 * np.sqrt(np.maximum(real, 1) / 128)
+    real += noise * random.standard_normal(real.shape)
+    peak = int(255 * gain)
+    return np.clip(np.rint(real * gain), 0, peak).astype(np.int32), peak
+
+
+def quantised(image: Image, peak: int, step: int) -> Image:
+    """About what near-lossless coding makes of an image: errors uniform within the bound."""
+    wide = np.pad(image, 1, mode="reflect")
+    guess = (wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:] + 2) // 4
+    bins = (2 * (image - guess) + step) // (2 * step)
+    found: Image = np.clip(guess + bins * step, 0, peak)
+    return found
+
+
+def describe_crop(
+    image: Image,
+    known: Image,
+    peak: int,
+    step: int,
+    coefficients: Coefficients,
+    neighbours: int = 99,
+) -> list[list[Sample]]:
+    """Describe one crop at every level, top first; ``known`` is what neighbours are read from."""
+    shapes = levels(*image.shape)
+    result = []
+    top = next(number for number, shape in enumerate(shapes) if shape == (1, 1))
+    for number in range(top - 1, -1, -1):
+        plane = pad(known[:: 1 << number, :: 1 << number])
+        truth = pad(image[:: 1 << number, :: 1 << number])
+        rows, columns = shapes[number]
+        height, width = grid(rows, columns)
+        phases = []
+        for index, phase in enumerate(PHASES):
+            features = np.empty((phase.neighbours + described.EXTRAS, height, width), np.uint8)
+            predictions = np.empty((height, width), np.int32)
+            scales = np.empty((height, width), np.uint8)
+            described.describe(
+                plane,
+                phase.row,
+                phase.column,
+                phase.offsets,
+                coefficients[set_of(number)][index],
+                step,
+                peak,
+                features,
+                predictions,
+                scales,
+            )
+            features[neighbours : phase.neighbours] = described.CENTRE
+            at = np.s_[PAD + phase.row :: 2, PAD + phase.column :: 2]
+            valid = np.zeros((height, width), np.float32)
+            inside = phase_shape(rows, columns, phase)
+            valid[: inside[0], : inside[1]] = 1
+            phases.append(
+                Sample(
+                    features[None],
+                    (predictions / 256).astype(np.float32)[None, None],
+                    (described.MEAN_DEVIATIONS[scales] / 65536).astype(np.float32)[None, None],
+                    truth[at][:height, :width].astype(np.float32)[None, None],
+                    valid[None, None],
+                )
+            )
+        result.append(phases)
+    return result
+
+
+def join(crops: Sequence[list[list[Sample]]], steps: Sequence[int], peaks: Sequence[int]) -> Batch:
+    """Stack crops of one shape."""
+    stacked = [
+        [
+            Sample(
+                *(
+                    np.concatenate([getattr(crop[level][phase], name) for crop in crops])
+                    for name in ("features", "predictions", "units", "targets", "valid")
+                )
+            )
+            for phase in range(len(PHASES))
+        ]
+        for level in range(len(crops[0]))
+    ]
+    shape = (-1, 1, 1, 1)
+    rows = 2 * stacked[-1][0].features.shape[2]
+    return Batch(
+        stacked,
+        np.array(steps, np.float32).reshape(shape),
+        np.array(peaks, np.float32).reshape(shape),
+        len(crops) * rows * rows,
+    )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How training crops are drawn.
+
+    Attributes:
+        batch: crops in a batch.
+        crop: side of a crop in pixels, a power of two.
+        per_image: crops drawn from one image.
+        deep: share of images made deep.
+        near: share of images quantised as for near-lossless coding.
+        fitted: whether linear predictions are fitted to each image; the mean of the nearest four
+            neighbours otherwise.
+        neighbours: how many of its neighbours a network sees, the nearest; for ablations.
+    """
+
+    batch: int = 4
+    crop: int = 256
+    per_image: int = 2
+    deep: float = 0.25
+    near: float = 0.15
+    fitted: bool = True
+    neighbours: int = 99
+
+
+def draw_batch(images: npt.NDArray[np.uint8], draw: Draw, seed: int, step: int) -> Batch:
+    """Draw the batch of one step.
+
+    Args:
+        images: 8-bit radiographs, ``(image, row, column)``.
+        draw: how.
+        seed: of all draws.
+        step: of the training; each has a generator of its own, so that a resumed run draws what
+            an unbroken one would.
+    """
+    random = np.random.default_rng((seed, step))
+    crops: list[list[list[Sample]]] = []
+    steps: list[int] = []
+    peaks: list[int] = []
+    while len(crops) < draw.batch:
+        deep = random.random() < draw.deep
+        image, peak = vary(images[random.integers(len(images))], random, deep=deep)
+        near = random.random() < draw.near
+        quantum = 2 * int(random.choice([1, 1, 2, 2, 3, 4, 6, 8])) + 1 if near else 1
+        known = quantised(image, peak, quantum) if near else image
+        coefficients = predictions_for(known, quantum, fitted=draw.fitted)
+        for _ in range(min(draw.per_image, draw.batch - len(crops))):
+            row, column = (random.integers(0, side - draw.crop + 1) for side in image.shape)
+            at = np.s_[row : row + draw.crop, column : column + draw.crop]
+            crops.append(
+                describe_crop(image[at], known[at], peak, quantum, coefficients, draw.neighbours)
+            )
+            steps.append(quantum)
+            peaks.append(peak)
+    return join(crops, steps, peaks)
+
+
+def predictions_for(image: Image, step: int, *, fitted: bool) -> Coefficients:
+    """Coefficients of the linear predictions of an image."""
+    if fitted:
+        return fit_image([image], step, None, _FIT_SAMPLES)
+    mean = [np.zeros(phase.neighbours, np.int64) for phase in PHASES]
+    for coefficients in mean:
+        coefficients[:4] = 32
+    return (tuple(mean),) * SETS
+
+
+def validation_batches(images: npt.NDArray[np.uint8], draw: Draw, step: int = 1) -> Iterator[Batch]:
+    """One crop from the middle of each image, not varied; ``step`` 1 is lossless."""
+    for image8 in images:
+        image: Image = image8.astype(np.int32)
+        known = image if step == 1 else quantised(image, 255, step)
+        coefficients = predictions_for(known, step, fitted=draw.fitted)
+        row, column = ((side - draw.crop) // 2 for side in image.shape)
+        at = np.s_[row : row + draw.crop, column : column + draw.crop]
+        one = describe_crop(image[at], known[at], 255, step, coefficients, draw.neighbours)
+        yield join([one], [step], [255])
