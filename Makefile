@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench bench-crops format clean
+.PHONY: demo test lint bench bench-crops bench-ablation format clean
 
 # What a user installs.
 $(VENV)/user: pyproject.toml
@@ -36,12 +36,17 @@ format: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/run.py --json benchmarks/results/latest.json
+	$(BIN)/python benchmarks/lossless.py --json benchmarks/results/lossless.json
 	$(BIN)/python benchmarks/readme_tables.py
 
 # The model cards' figures, on the 500 test crops of each size.
 bench-crops: $(VENV)/dev
 	$(BIN)/python benchmarks/rnn_conv_crops.py --json benchmarks/results/rnn-conv-crops.json
 	$(BIN)/python benchmarks/readme_tables.py
+
+# An hour or more: short trainings that differ in one choice each.
+bench-ablation: $(VENV)/dev
+	$(BIN)/python benchmarks/lattice_ablation.py --json benchmarks/results/lattice-ablation.json
 
 clean:
 	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .hypothesis

@@ -59,6 +59,58 @@ def bench_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def lossless_table(result: dict[str, Any]) -> str:
+    rows = result["lossless_nih_test"]
+    reference = rows["JPEG XL e9"]["bpp"]
+    lines = [
+        f"{result['processor']}, {result['cores']} cores, commit `{result['commit'][:10]}`,"
+        f" {result['images']} images.",
+        "",
+        "| codec | bits per pixel | against JPEG XL e9 | encode MP/s | decode MP/s |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        bold = "**" if name.startswith("lattice") else ""
+        lines.append(
+            f"| {bold}{name}{bold} | {bold}{row['bpp']:.3f}{bold} |"
+            f" {100 * (row['bpp'] / reference - 1):+.1f} % | {row['encode_mp_per_s']:.1f} |"
+            f" {row['decode_mp_per_s']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def near_table(result: dict[str, Any]) -> str:
+    table = result["near_lossless_nih_test"]
+    names = list(next(iter(table.values())))
+    lines = [
+        f"| maximum error | {' | '.join(names)} | lattice against JPEG-LS |",
+        "|---" * (len(names) + 2) + "|",
+    ]
+    for error, row in table.items():
+        gain = 100 * (row["lattice best"] / row["JPEG-LS"] - 1)
+        rates = " | ".join(f"{row[name]:.3f}" for name in names)
+        lines.append(f"| {error} | {rates} | {gain:+.0f} % |")
+    return "\n".join(lines)
+
+
+def deep_table(result: dict[str, Any]) -> str:
+    table = result["lossless_deep"]
+    names = [
+        "JPEG-LS (CharLS)",
+        "JPEG XL e7",
+        "JPEG XL e9",
+        "JPEG XL e7, packed",
+        "JPEG XL e9, packed",
+        *(name for name in next(iter(table.values())) if name.startswith("lattice")),
+    ]
+    lines = [f"| image | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for image, row in table.items():
+        lines.append(f"| {image} | {' | '.join(f'{row[name]:.3f}' for name in names)} |")
+    means = [sum(row[name] for row in table.values()) / len(table) for name in names]
+    lines.append(f"| **mean** | {' | '.join(f'**{mean:.3f}**' for mean in means)} |")
+    return "\n".join(lines)
+
+
 def fill(text: str, marker: str, table: str) -> str:
     pattern = re.compile(rf"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)", re.DOTALL)
     return pattern.sub(lambda match: f"{match[1]}{table}\n{match[2]}", text)
@@ -70,6 +122,9 @@ def main() -> None:
     for marker, name, table in (
         ("rnn-conv-crops", "rnn-conv-crops.json", crops_table),
         ("bench", "latest.json", bench_table),
+        ("lossless", "lossless.json", lossless_table),
+        ("near", "lossless.json", near_table),
+        ("deep", "lossless.json", deep_table),
     ):
         path = RESULTS / name
         if path.exists():

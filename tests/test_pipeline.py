@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import warnings
 
@@ -11,6 +12,7 @@ import pytest
 import xrc_editing as edit
 from xraycodec import (
     CorruptError,
+    Lattice,
     LimitError,
     Limits,
     ModelError,
@@ -29,7 +31,7 @@ from xraycodec.container import parse
 from xraycodec.files import decode, encode
 from xraycodec.pipeline import compress, decompress, verify
 
-CODECS = (RnnConv(8, 128, threads=1), Stored(tile=32))
+CODECS = (RnnConv(8, 128, threads=1), Stored(tile=32), Lattice(tile=64, threads=1))
 
 
 def _gradient(shape: tuple[int, ...] = (40, 48)) -> np.ndarray:
@@ -100,9 +102,9 @@ def test_arrays_that_are_no_radiograph(pixels: np.ndarray) -> None:
         compress(pixels, Stored())
 
 
-def test_rnn_conv_is_the_default() -> None:
+def test_lattice_without_loss_is_the_default() -> None:
     header = parse(compress(_gradient((16, 16)))).header
-    assert (header.codec, header.tile) == ("RNNC", RnnConv().tile)
+    assert (header.codec, header.tile, header.max_error) == ("LTTC", Lattice().tile, 0)
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.codec_id)
@@ -122,12 +124,58 @@ def test_verify_tells_what_a_stream_promises(lossy: bytes, lossless: bytes) -> N
     assert (found.identical, found.exact, found.max_error) == (True, False, None)
 
 
+@pytest.mark.parametrize("max_error", [0, 1, 5])
+def test_verify_proves_the_bound_on_the_original(max_error: int) -> None:
+    data = compress(IMAGE, Lattice(max_error, tile=64))
+    found = verify(data, original=IMAGE)
+    assert (found.identical, found.exact, found.max_error) == (True, True, max_error)
+    error = np.abs(decompress(data).pixels.astype(int) - IMAGE.pixels).max()
+    assert found.largest_error == error <= max_error
+    assert verify(data).largest_error is None
+    pixels = IMAGE.pixels.copy()
+    pixels[-1, -1] -= max_error + error + 1
+    with pytest.raises(CorruptError, match=rf"from the original; the file promises {max_error} at"):
+        verify(data, original=dataclasses.replace(IMAGE, pixels=pixels))
+
+
+def test_verify_of_what_promises_nothing_still_measures(lossy: bytes) -> None:
+    error = np.abs(decompress(lossy).pixels.astype(int) - IMAGE.pixels).max()
+    assert verify(lossy, original=IMAGE).largest_error == error > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pixels": IMAGE.pixels[:-1]},
+        {"pixels": np.stack([IMAGE.pixels] * 2)},
+        {"pixels": IMAGE.pixels.astype(np.int16), "bits_stored": 13},
+        {"bits_stored": 13},
+        {"photometric_interpretation": "MONOCHROME1"},
+        {"dicom": b"something"},
+    ],
+    ids=lambda change: " ".join(change),
+)
+def test_verify_finds_another_image(lossless: bytes, lossy: bytes, change: dict) -> None:
+    for data in (lossless, lossy):
+        with pytest.raises(CorruptError, match="the decoded image is not the original: other "):
+            verify(data, original=dataclasses.replace(IMAGE, **change))
+
+
+def test_an_array_can_be_the_original_too() -> None:
+    pixels = _gradient().astype(np.uint8)
+    assert verify(compress(pixels), original=pixels).largest_error == 0
+    # Wider pixels than their bits need come back narrower, with equal values.
+    wide = XRay(pixels.astype(np.uint16), 8)
+    assert verify(compress(wide), original=wide).largest_error == 0
+
+
 def test_progress_rises_to_its_total(data: bytes) -> None:
     for run in (
         lambda progress: decompress(data, progress=progress),
         lambda progress: verify(data, progress=progress),
         lambda progress: compress(IMAGE, CODECS[0], progress=progress),
         lambda progress: compress(IMAGE, CODECS[1], progress=progress),
+        lambda progress: compress(IMAGE, CODECS[2], progress=progress),
     ):
         seen: list[tuple[int, int]] = []
         run(lambda done, total, seen=seen: seen.append((done, total)))
@@ -187,7 +235,7 @@ def test_bytes_that_are_no_stream_or_a_part_of_one(data: bytes) -> None:
         for damaged in (b"", b"\x89PNG\r\n\x1a\n", data[1:]):
             with pytest.raises(NotXrcError):
                 read(damaged)
-        with pytest.raises(TruncatedError, match="tiles are intact"):
+        with pytest.raises(TruncatedError, match=r"(tiles|layers) are intact"):
             read(data[:-1])
         with pytest.raises(CorruptError, match="1 bytes follow"):
             read(data + b"\0")

@@ -25,18 +25,22 @@ from xraycodec.errors import (
 )
 
 if TYPE_CHECKING:
+    from xraycodec.codecs.lattice import Lattice
     from xraycodec.codecs.rnn_conv import RnnConv
     from xraycodec.codecs.stored import Stored
     from xraycodec.container import Inspection, Limits, inspect
     from xraycodec.files import read, write
     from xraycodec.image import XRay
+    from xraycodec.parts import PartialImage, decompress_part
     from xraycodec.pipeline import PixelDriftWarning, Verification, compress, decompress, verify
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Inspection": "xraycodec.container",
+    "Lattice": "xraycodec.codecs.lattice",
     "Limits": "xraycodec.container",
+    "PartialImage": "xraycodec.parts",
     "PixelDriftWarning": "xraycodec.pipeline",
     "RnnConv": "xraycodec.codecs.rnn_conv",
     "Stored": "xraycodec.codecs.stored",
@@ -44,6 +48,7 @@ _HOME = {
     "XRay": "xraycodec.image",
     "compress": "xraycodec.pipeline",
     "decompress": "xraycodec.pipeline",
+    "decompress_part": "xraycodec.parts",
     "inspect": "xraycodec.container",
     "read": "xraycodec.files",
     "verify": "xraycodec.pipeline",
@@ -56,11 +61,13 @@ __all__ = [
     "FormatError",
     "ImageError",
     "Inspection",
+    "Lattice",
     "LimitError",
     "Limits",
     "ModelError",
     "NotXrcError",
     "OptionError",
+    "PartialImage",
     "PixelDriftWarning",
     "RnnConv",
     "Stored",
@@ -73,6 +80,7 @@ __all__ = [
     "__version__",
     "compress",
     "decompress",
+    "decompress_part",
     "inspect",
     "read",
     "verify",

@@ -32,11 +32,14 @@ class Verification:
         identical: the decoded pixels have the hash that the encoder stored.
         exact: the codec promises that on every machine.
         max_error: bound on the error of any pixel that the stream guarantees, or ``None``.
+        largest_error: largest difference of any pixel from the original, in grey levels;
+            ``None`` where no original was given.
     """
 
     identical: bool
     exact: bool
     max_error: int | None
+    largest_error: int | None = None
 
 
 def as_xray(image: XRay | Pixels) -> XRay:
@@ -54,7 +57,7 @@ def compress(
     Args:
         image: a radiograph, or an array ``(row, column)`` or ``(frame, row, column)`` of 8- or
             16-bit integers.
-        codec: which codec, with its settings; ``RnnConv()`` without.
+        codec: which codec, with its settings; ``Lattice()`` without, which is lossless.
         progress: called with steps done and steps in all.
 
     Raises:
@@ -64,12 +67,12 @@ def compress(
     """
     xray = as_xray(image)
     if codec is None:
-        from xraycodec.codecs.rnn_conv import RnnConv
+        from xraycodec.codecs.lattice import Lattice
 
-        codec = RnnConv()
+        codec = Lattice()
     encoded = codec.encode(xray, progress)
     pixel_hash = hash_pixels(encoded.pixels, xray.bits_stored)
-    return build(encoded.header, encoded.parameters, encoded.tiles, pixel_hash, xray.dicom)
+    return build(encoded.header, encoded.parameters, encoded.payloads, pixel_hash, xray.dicom)
 
 
 def _decode(container: Container, threads: int, progress: Progress) -> tuple[XRay, bool]:
@@ -120,15 +123,51 @@ def decompress(
 def verify(
     data: bytes | memoryview,
     *,
+    original: XRay | Pixels | None = None,
     limits: Limits | None = None,
     threads: int = 0,
     progress: Progress = no_progress,
 ) -> Verification:
-    """Decode a file and compare it with the hash of its pixels.
+    """Decode a file and compare it with the hash of its pixels, and with the original if given.
+
+    Args:
+        data: the whole file.
+        original: what was compressed; the file must then keep its promise to it.
+        limits: sizes to accept; the defaults hold any radiograph.
+        threads: for the networks, 0 for every core.
+        progress: called with steps done and steps in all.
 
     Raises:
         FormatError, LimitError, ModelError: as `decompress`.
+        CorruptError: the file holds something else than ``original``: another shape, sign, bits
+            stored, photometric interpretation or data set, or a pixel that differs by more than
+            the file's ``max_error``.
     """
     container = parse(data, limits or Limits())
-    _, identical = _decode(container, threads, progress)
-    return Verification(identical, container.header.exact, container.header.max_error)
+    image, identical = _decode(container, threads, progress)
+    header = container.header
+    largest_error = None
+    if original is not None:
+        largest_error = _largest_error(image, as_xray(original))
+        if header.max_error is not None and largest_error > header.max_error:
+            raise CorruptError(
+                f"a decoded pixel differs by {largest_error} from the original; the file promises"
+                f" {header.max_error} at most"
+            )
+    return Verification(identical, header.exact, header.max_error, largest_error)
+
+
+def _largest_error(image: XRay, original: XRay) -> int:
+    """Largest difference of any pixel, once all that is no pixel's value is found equal."""
+    same_shape = image.frames.shape == original.frames.shape
+    facts = ("signed", "bits_stored", "photometric_interpretation", "dicom")
+    other = [name for name in facts if getattr(image, name) != getattr(original, name)]
+    if not same_shape or other:
+        names = ", ".join([*(() if same_shape else ("shape",)), *other])
+        raise CorruptError(f"the decoded image is not the original: other {names}")
+    # A row of each at a time: differences take more memory than the pixels.
+    return max(
+        int(np.abs(found.astype(np.int32) - expected).max())
+        for frames in zip(image.frames, original.frames, strict=True)
+        for found, expected in zip(*frames, strict=True)
+    )

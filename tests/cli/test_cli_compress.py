@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from cli_running import names_in, radiograph, read_image, run, same, write_image
 
+from xraycodec import Lattice
+from xraycodec.codecs.base import Codec
 from xraycodec.container import read_header
 from xraycodec.image import XRay
-from xraycodec.pipeline import decompress
+from xraycodec.pipeline import compress, decompress
 
 COMPRESS_KEYS = {
-    *("input", "output", "codec", "pixel_bytes", "size_bytes", "ratio", "rate_bpp", "verified"),
+    *("input", "output", "codec", "pixel_bytes", "size_bytes", "ratio", "rate_bpp", "lossless"),
+    *("max_error", "verified"),
 }
 FILES = [
     ("chest.dcm", "dicom", 12, "MONOCHROME1"),
@@ -29,13 +32,14 @@ FILES = [
 ]
 
 
+@pytest.mark.parametrize("codec", [(), ("--codec", "stored")], ids=["default", "stored"])
 @pytest.mark.parametrize(("name", "kind", "bits_stored", "photometric"), FILES)
-def test_stored_files_come_back_bit_for_bit(
-    tmp_path: Path, name: str, kind: str, bits_stored: int, photometric: str
+def test_lossless_files_come_back_bit_for_bit(
+    tmp_path: Path, name: str, kind: str, bits_stored: int, photometric: str, codec: tuple[str, ...]
 ) -> None:
     path = write_image(tmp_path / name, radiograph(bits_stored, photometric), kind)
     original = read_image(path)
-    assert run("compress", "--codec", "stored", path).code == 0
+    assert run("compress", *codec, path).code == 0
     path.unlink()
     assert run("decompress", f"{path}.xrc").code == 0
     result = read_image(path)
@@ -48,7 +52,10 @@ def test_stored_files_come_back_bit_for_bit(
 def test_rnn_conv_keeps_everything_but_the_values(tmp_path: Path) -> None:
     path = write_image(tmp_path / "chest.dcm", radiograph(12, "MONOCHROME1"), "dicom")
     original = read_image(path)
-    assert run("compress", "--ratio", 4, "--tile", 128, path).code == 0
+    options = ("--codec", "rnn-conv", "--ratio", 4, "--tile", 128)
+    outcome = run("compress", *options, path)
+    assert outcome.code == 0
+    assert ":1, no error bound -> " in outcome.out
     assert run("decompress", f"{path}.xrc", "-o", tmp_path / "again.dcm").code == 0
     result = read_image(tmp_path / "again.dcm")
     facts = dataclasses.replace(result, pixels=original.pixels)
@@ -57,10 +64,40 @@ def test_rnn_conv_keeps_everything_but_the_values(tmp_path: Path) -> None:
     assert same(decompress((tmp_path / "chest.dcm.xrc").read_bytes()), result)
 
 
-def test_options_reach_the_codec(png: Path) -> None:
-    outcome = run("compress", png, "--ratio", 16, "--tile", 128, "--threads", 1, "--json")
-    assert (outcome.json_lines[0]["beta"], outcome.json_lines[0]["nominal_ratio"]) == (16, 16)
+def test_options_reach_rnn_conv(png: Path) -> None:
+    options = ("--codec", "rnn-conv", "--ratio", 16, "--tile", 128, "--threads", 1)
+    (result,) = run("compress", png, *options, "--json").json_lines
+    assert set(result) == COMPRESS_KEYS | {"beta", "nominal_ratio"}
+    assert (result["beta"], result["nominal_ratio"]) == (16, 16)
+    assert (result["lossless"], result["max_error"], result["verified"]) == (False, None, True)
     assert read_header(Path(f"{png}.xrc").read_bytes()).tile == 128
+
+
+def test_lattice_without_loss_is_the_default(png: Path) -> None:
+    (result,) = run("compress", png, "--json").json_lines
+    assert set(result) == COMPRESS_KEYS
+    assert (result["codec"], result["lossless"], result["max_error"]) == ("lattice", True, 0)
+    header = read_header(Path(f"{png}.xrc").read_bytes())
+    assert (header.codec, header.tile) == ("LTTC", Lattice().tile)
+
+
+def test_options_reach_lattice_and_its_bound_holds(png: Path) -> None:
+    options = ("--max-error", 3, "--tile", 64, "--profile", "best", "--threads", 1)
+    outcome = run("compress", png, *options)
+    assert outcome.code == 0
+    assert ":1, error at most 3 -> " in outcome.out
+    (result,) = run("compress", "-f", png, *options, "--json").json_lines
+    assert (result["lossless"], result["max_error"], result["verified"]) == (False, 3, True)
+    data = Path(f"{png}.xrc").read_bytes()
+    assert read_header(data).tile == 64
+    error = np.abs(decompress(data).pixels.astype(int) - read_image(png).pixels)
+    assert 0 < error.max() <= 3
+
+
+def test_a_bound_wider_than_the_range_is_told_as_it_is(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "x.png", radiograph(4), "png")
+    (result,) = run("compress", path, "--max-error", 1000, "--json").json_lines
+    assert result["max_error"] == 15
 
 
 def test_the_result_in_words(png: Path) -> None:
@@ -78,6 +115,7 @@ def test_the_result_as_json(png: Path) -> None:
     assert result["input"] == str(png)
     assert result["output"] == f"{png}.xrc"
     assert (result["codec"], result["verified"]) == ("stored", True)
+    assert (result["lossless"], result["max_error"]) == (True, 0)
     assert (result["pixel_bytes"], result["size_bytes"]) == (2880, size)
     assert result["ratio"] == pytest.approx(2880 / size, abs=1e-4)
     assert result["rate_bpp"] == pytest.approx(8 * size / (48 * 40), abs=1e-5)
@@ -101,6 +139,25 @@ def test_an_output_that_fails_its_verification_is_not_written(
     outcome = run("compress", "--codec", "stored", png)
     assert outcome.code == 1
     assert outcome.err == f"xrc: {png}: verification failed: decoding gave other pixels\n"
+    assert names_in(png.parent) == ["chest.png"]
+
+
+@pytest.mark.parametrize("max_error", [0, 2])
+def test_a_codec_that_breaks_its_promise_is_found_out(
+    png: Path, monkeypatch: pytest.MonkeyPatch, max_error: int
+) -> None:
+    """The hash is the encoder's own; only a comparison with the input tells."""
+
+    def wrong(image: XRay, codec: Codec, **options: object) -> bytes:
+        pixels = image.pixels.copy()
+        pixels[3, 5] += 9
+        return compress(dataclasses.replace(image, pixels=pixels), codec)
+
+    monkeypatch.setattr("xraycodec.pipeline.compress", wrong)
+    outcome = run("compress", "--max-error", max_error, png)
+    assert outcome.code == 1
+    assert "from the original; the file promises" in outcome.err
+    assert outcome.err.endswith(f"{max_error} at most\n")
     assert names_in(png.parent) == ["chest.png"]
 
 

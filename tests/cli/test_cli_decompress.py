@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
+import numpy as np
+import pydicom
 import pytest
 from cli_running import names_in, radiograph, read_image, run, same, write_image
 
 import xrc_editing as edit
-from xraycodec import RnnConv, Stored, XRay
-from xraycodec.pipeline import compress
+from xraycodec import Lattice, RnnConv, Stored, XRay
+from xraycodec.cli.report import human_size
+from xraycodec.files import decode
+from xraycodec.pipeline import compress, decompress
 
 DECOMPRESS_KEYS = {
     *("input", "output", "format", "frames", "rows", "columns", "bits_stored", "pixels_identical"),
 }
+
+PART_KEYS = {"scale", "region", "bytes_read", "size_bytes"}
 
 
 def _xrc(path: Path, image: XRay) -> Path:
@@ -184,6 +191,166 @@ def test_a_data_set_that_is_no_dicom_is_told(tmp_path: Path) -> None:
     assert outcome.err.startswith(f"xrc: {path}: element (6F6E,6420) claims")
     assert names_in(tmp_path) == ["chest.dcm.xrc"]
     assert run("decompress", path, "--format", "png").code == 0
+
+
+# Parts.
+
+
+@pytest.fixture
+def lattice(tmp_path: Path) -> Path:
+    """A ``chest.dcm.xrc`` of 150 x 140 pixels in tiles of 64, and nothing else in its folder."""
+    path = write_image(tmp_path / "chest.dcm", radiograph(12, shape=(150, 140)), "dicom")
+    assert run("compress", "--tile", 64, path).code == 0
+    path.unlink()
+    return path.with_name("chest.dcm.xrc")
+
+
+PIXELS = radiograph(12, shape=(150, 140)).pixels
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "part"),
+    [
+        (("--scale", 2), "chest.scale2.dcm", PIXELS[::2, ::2]),
+        (("--scale", 4, "--format", "png"), "chest.scale4.png", PIXELS[::4, ::4]),
+        (("--scale", 8), "chest.scale8.dcm", PIXELS[::8, ::8]),
+        (("--region", "7,3,100,90"), "chest.region-7-3-100-90.dcm", PIXELS[7:107, 3:93]),
+        (("--region", "0,0,150,140"), "chest.region-0-0-150-140.dcm", PIXELS),
+        (
+            ("--scale", 2, "--region", "7,3,100,90", "--format", "tiff"),
+            "chest.scale2.region-7-3-100-90.tif",
+            PIXELS[8:107:2, 4:93:2],
+        ),
+    ],
+)
+def test_parts_have_names_of_their_own(
+    lattice: Path, arguments: tuple[object, ...], name: str, part: np.ndarray
+) -> None:
+    outcome = run("decompress", lattice, *arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert names_in(lattice.parent) == sorted([name, lattice.name])
+    result = read_image(lattice.with_name(name))
+    np.testing.assert_array_equal(result.pixels, part)
+    assert result.bits_stored == 12
+
+
+def test_a_scale_of_1_is_the_whole_image(lattice: Path) -> None:
+    (result,) = run("decompress", lattice, "--scale", 1, "--json").json_lines
+    assert set(result) == DECOMPRESS_KEYS
+    assert result["pixels_identical"] is True
+    assert names_in(lattice.parent) == ["chest.dcm", lattice.name]
+    np.testing.assert_array_equal(read_image(lattice.with_name("chest.dcm")).pixels, PIXELS)
+
+
+def test_the_result_of_a_part_in_words_and_as_json(lattice: Path) -> None:
+    outcome = run("decompress", lattice, "--scale", 8)
+    target = lattice.with_name("chest.scale8.dcm")
+    assert outcome.out.startswith(f"{lattice}: 18 x 19, 12 bits, read ")
+    assert outcome.out.endswith(f" of {human_size(lattice.stat().st_size)} -> {target}\n")
+    (result,) = run("decompress", lattice, "-f", "--scale", 8, "--json").json_lines
+    assert set(result) == DECOMPRESS_KEYS | PART_KEYS
+    assert (result["scale"], result["region"], result["pixels_identical"]) == (8, None, None)
+    assert result["size_bytes"] == lattice.stat().st_size
+    assert 0 < result["bytes_read"] < result["size_bytes"]
+    (result,) = run("decompress", lattice, "--region", "5,6,7,8", "--json").json_lines
+    assert (result["scale"], result["region"]) == (1, [5, 6, 7, 8])
+    assert (result["rows"], result["columns"]) == (7, 8)
+
+
+def test_a_part_as_dicom_is_an_object_of_its_own(tmp_path: Path) -> None:
+    image = radiograph(12, shape=(64, 64))
+    source = write_image(tmp_path / "chest.dcm", image, "dicom")
+    assert run("compress", source).code == 0
+    assert run("decompress", f"{source}.xrc", "--scale", 2).code == 0
+    whole, part = pydicom.dcmread(source), pydicom.dcmread(tmp_path / "chest.scale2.dcm")
+    assert part.SOPInstanceUID != whole.SOPInstanceUID
+    assert part.StudyInstanceUID != whole.StudyInstanceUID
+    assert (part.Rows, part.Columns) == (32, 32)
+
+
+def test_parts_of_a_file_that_was_cut_off_or_damaged_behind_them(lattice: Path) -> None:
+    data = lattice.read_bytes()
+    (result,) = run("decompress", lattice, "--scale", 4, "--json").json_lines
+    for changed in (data[: result["bytes_read"]], data[:-40] + b"?" * 40):
+        lattice.write_bytes(changed)
+        assert run("decompress", "-f", lattice, "--scale", 4).code == 0
+        target = lattice.with_name("chest.scale4.dcm")
+        np.testing.assert_array_equal(read_image(target).pixels, PIXELS[::4, ::4])
+        outcome = run("decompress", "-f", lattice)
+        assert outcome.code == 1
+    lattice.write_bytes(data[: result["bytes_read"] - 1])
+    target.unlink()
+    outcome = run("decompress", lattice, "--scale", 4)
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"xrc: {lattice}: chunk 'DATA' at byte ")
+    assert names_in(lattice.parent) == [lattice.name]
+
+
+def test_a_part_from_standard_input_which_is_read_whole(lattice: Path) -> None:
+    data = lattice.read_bytes()
+    outcome = run("decompress", "-", "--scale", 8, "--format", "pgm", "--json", stdin=data)
+    assert outcome.code == 0
+    assert decode(outcome.data).pixels.shape == (19, 18)
+    assert f'"bytes_read": {len(data)}, "size_bytes": {len(data)}' in outcome.err
+
+
+def test_a_part_from_a_pipe_which_is_read_whole(lattice: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(lattice.read_bytes())
+    target = lattice.with_name("x.png")
+    with os.fdopen(reading):
+        outcome = run("decompress", f"/dev/fd/{reading}", "--scale", 2, "-o", target)
+    assert (outcome.code, outcome.err) == (0, "")
+    np.testing.assert_array_equal(read_image(target).pixels, PIXELS[::2, ::2])
+
+
+@pytest.mark.parametrize("name", ["IM0001.xrc", "1.2.840.10008.5.xrc"])
+def test_parts_of_a_name_without_suffix_need_a_format(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(compress(radiograph(), Lattice()))
+    outcome = run("decompress", path, "--scale", 2)
+    assert outcome.code == 1
+    assert (
+        outcome.err == f"xrc: {path}: {path.stem} has no suffix to tell the format; say --format\n"
+    )
+    assert run("decompress", path, "--scale", 2, "--format", "dicom").code == 0
+    assert names_in(tmp_path) == sorted([name, f"{path.stem}.scale2.dcm"])
+
+
+def test_parts_of_a_tree(lattice: Path, tmp_path: Path) -> None:
+    _xrc(tmp_path / "stored.png.xrc", radiograph())
+    outcome = run("decompress", "-r", tmp_path, "-o", tmp_path / "small", "--scale", 8, "--json")
+    assert outcome.code == 1
+    first, second = outcome.json_lines
+    assert first["output"] == f"{tmp_path}/small/chest.scale8.dcm"
+    assert second["error"].startswith("codec 'stored' decodes whole images only")
+
+
+def test_a_region_that_is_not_inside_leaves_nothing(lattice: Path) -> None:
+    outcome = run("decompress", lattice, "--region", "100,100,51,10")
+    assert outcome.code == 1
+    assert outcome.err == (
+        f"xrc: {lattice}: the region of 51 x 10 pixels at row 100, column 100 is not inside the"
+        " image of 150 x 140\n"
+    )
+    assert names_in(lattice.parent) == [lattice.name]
+
+
+def test_a_part_that_is_not_there_to_be_read(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.png.xrc"
+    outcome = run("decompress", missing, "--scale", 2)
+    assert (outcome.code, outcome.err) == (1, f"xrc: {missing}: No such file or directory\n")
+
+
+def test_frames_of_a_part_and_the_whole_agree(tmp_path: Path) -> None:
+    image = radiograph(10, shape=(3, 40, 36))
+    path = tmp_path / "x.tif.xrc"
+    path.write_bytes(compress(image, Lattice(max_error=1)))
+    assert run("decompress", path, "--scale", 4, "--region", "4,0,36,36").code == 0
+    result = read_image(tmp_path / "x.scale4.region-4-0-36-36.tif")
+    expected = decompress(path.read_bytes()).pixels[:, 4::4, ::4]
+    np.testing.assert_array_equal(result.pixels, expected)
 
 
 @pytest.fixture

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from cli_running import radiograph, run, write_image
 
 import xrc_editing as edit
-from xraycodec import RnnConv
+from xraycodec import Lattice, RnnConv, Stored
+from xraycodec.container import build, parse
 from xraycodec.pipeline import compress
 
 HEADER_KEYS = {
     *("codec", "frames", "rows", "columns", "bits_stored", "signed", "photometric_interpretation"),
-    *("tile", "tiles", "exact", "lossless", "max_error", "model"),
+    *("tile", "tiles", "exact", "lossless", "max_error", "model", "model_name"),
     *("pixel_bytes", "ratio", "rate_bpp"),
 }
 FILE_KEYS = {
     *("input", "size_bytes", "payload_bytes", "dicom_bytes", "tiles_intact", "pixel_sha256"),
     *("chunks", "problems"),
 }
+LAYER_KEYS = {"layers", "layers_intact"}
 RNN_CONV_KEYS = {"beta", "nominal_ratio"}
 VERIFY_KEYS = {"input", "intact", "pixels_identical", "exact", "max_error"}
 
@@ -34,6 +38,7 @@ def test_info_of_a_sound_file_as_json(stored: Path) -> None:
     assert (values["rows"], values["columns"], values["frames"]) == (48, 40, 1)
     assert (values["tile"], values["tiles"], values["tiles_intact"]) == (512, 1, 1)
     assert (values["model"], values["dicom_bytes"], values["problems"]) == (None, None, [])
+    assert values["model_name"] is None
     assert values["size_bytes"] == stored.stat().st_size
     assert values["pixel_sha256"] == hashlib.sha256(radiograph().pixels.tobytes()).hexdigest()
     types = [chunk["type"] for chunk in values["chunks"]]
@@ -50,7 +55,58 @@ def test_info_of_rnn_conv_as_json_and_in_words(tmp_path: Path) -> None:
     text = run("info", path).out
     for part in ("40 x 48, 12 bits, MONOCHROME2", "rnn-conv, no error bound", "(nominal 16)"):
         assert part in text
-    assert values["model"] in text
+    assert f"  model    {values['model_name']}, {values['model']}\n" in text
+
+
+@pytest.mark.parametrize(("max_error", "words"), [(0, "lossless"), (3, "error at most 3")])
+def test_info_of_lattice(tmp_path: Path, max_error: int, words: str) -> None:
+    path = tmp_path / "chest.xrc"
+    path.write_bytes(compress(radiograph(shape=(70, 60)), Lattice(max_error, tile=64)))
+    (values,) = run("info", "--json", path).json_lines
+    assert set(values) == HEADER_KEYS | FILE_KEYS | LAYER_KEYS
+    assert (values["codec"], values["exact"]) == ("lattice", True)
+    assert (values["max_error"], values["lossless"]) == (max_error, max_error == 0)
+    assert (values["layers"], values["layers_intact"]) == (4, 4)
+    assert values["model_name"] == "lattice-best"
+    text = run("info", path).out
+    assert f"  codec    lattice, {words}, 2 tiles of 64, 4 layers\n" in text
+    assert f"  model    lattice-best, {values['model']}\n" in text
+
+
+def test_info_of_a_model_that_is_not_at_hand(tmp_path: Path) -> None:
+    data = edit.with_head(compress(radiograph(), Lattice()), model=b"\xab" * 32)
+    path = tmp_path / "chest.xrc"
+    path.write_bytes(data)
+    outcome = run("info", "--json", path)
+    assert outcome.code == 0
+    (values,) = outcome.json_lines
+    assert (values["model"], values["model_name"]) == ("ab" * 32, None)
+    assert f"  model    {'ab' * 32}\n" in run("info", path).out
+
+
+def test_verify_of_lattice(tmp_path: Path) -> None:
+    path = tmp_path / "chest.xrc"
+    path.write_bytes(compress(radiograph(), Lattice(max_error=2)))
+    (values,) = run("verify", "--json", path).json_lines
+    assert values["pixels_identical"]
+    assert (values["exact"], values["max_error"]) == (True, 2)
+
+
+def test_info_of_layers(tmp_path: Path) -> None:
+    sound = parse(compress(radiograph(), Stored(tile=32)))
+    header = replace(sound.header, layers=3)
+    data = build(header, b"", [*sound.payloads] * 3, sound.pixel_hash)
+    path = tmp_path / "chest.xrc"
+    path.write_bytes(data)
+    (values,) = run("info", "--json", path).json_lines
+    assert set(values) == HEADER_KEYS | FILE_KEYS | LAYER_KEYS
+    assert (values["tiles"], values["layers"]) == (4, 3)
+    assert (values["tiles_intact"], values["layers_intact"]) == (4, 3)
+    assert "4 tiles of 32, 3 layers\n" in run("info", path).out
+    path.write_bytes(data[: data.rindex(b"DATA")])
+    (values,) = run("info", "--json", path).json_lines
+    assert (values["tiles_intact"], values["layers_intact"]) == (0, 2)
+    assert "4 tiles of 32, 3 layers (2 intact)\n" in run("info", path).out
 
 
 def test_info_of_a_data_set(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import xraycodec
 from xraycodec.cli import xrc
 from xraycodec.cli.report import human_size
 
+RNN_CONV = ("--codec", "rnn-conv")
 COMMANDS = ("compress", "decompress", "info", "verify", "demo", "train")
 
 
@@ -63,13 +64,37 @@ def test_help_explains_every_option(path: str) -> None:
         (("compress", "x.png", "--ratio", "nan"), "nan is not a ratio"),
         (("compress", "x.png", "--ratio", "inf"), "inf is not in the range"),
         (("compress", "x.png", "--ratio", "much"), "'much' is not a valid float"),
-        (("compress", "x.png", "--tile", "64"), "'64' is not one of '128', '256'"),
-        (("compress", "x.png", "--codec", "jpeg"), "'jpeg' is not one of 'rnn-conv', 'stored'"),
+        (("compress", "x.png", "--ratio", "8"), "not with the default, lattice; add --codec rnn"),
+        (("compress", "x.png", "--codec", "lattice", "--ratio", "8"), "rnn-conv, not with lattice"),
+        (("compress", "x.png", "--codec", "stored", "--ratio", "8"), "rnn-conv, not with stored"),
+        (("compress", "x.png", *RNN_CONV, "--max-error", "0"), "--max-error goes with --codec lat"),
+        (("compress", "x.png", *RNN_CONV, "--profile", "best"), "--profile goes with --codec lat"),
+        (("compress", "x.png", "--codec", "stored", "--tile", "64"), "lattice or rnn-conv, not"),
+        (("compress", "x.png", "--tile", "100"), "tile 100; lattice takes multiples of 8 from 64"),
+        (("compress", "x.png", "--tile", "56"), "tile 56; lattice takes multiples of 8 from 64"),
+        (("compress", "x.png", "--tile", "4104"), "tile 4104; lattice takes"),
+        (
+            ("compress", "x.png", *RNN_CONV, "--tile", "64"),
+            "tile 64; rnn-conv has networks for",
+        ),
+        (("compress", "x.png", "--tile", "wide"), "'wide' is not a valid integer"),
+        (("compress", "x.png", "--max-error", "-1"), "-1 is not in the range"),
+        (("compress", "x.png", "--max-error", "65536"), "lattice takes 0 to 65535"),
+        (("compress", "x.png", "--max-error", "0.5"), "'0.5' is not a valid integer"),
+        (("compress", "x.png", "--profile", "slow"), "'slow' is not one of 'best'"),
+        (("compress", "x.png", "--codec", "jpeg"), "'jpeg' is not one of 'lattice', 'rnn-conv', "),
         (("compress", "x.png", "--threads", "-1"), "-1 is not in the range"),
         (("compress", "x.png", "--threads", "1000000"), "is not in the range"),
         (("compress", "-", "-"), "standard input (-) can be read only once"),
         (("compress", "x.png", "y.png", "-o", "-"), "several inputs cannot share standard output"),
         (("decompress", "x.xrc", "--format", "gif"), "'gif' is not one of"),
+        (("decompress", "x.xrc", "--scale", "3"), "'3' is not one of '1', '2', '4', '8'"),
+        (("decompress", "x.xrc", "--region", "1,2,3"), "not of the form ROW,COLUMN,ROWS,COLUMNS"),
+        (("decompress", "x.xrc", "--region", "1,2,3,4,5"), "not of the form ROW,COLUMN"),
+        (("decompress", "x.xrc", "--region", "a,2,3,4"), "not of the form ROW,COLUMN"),
+        (("decompress", "x.xrc", "--region", "1,2,3.5,4"), "not of the form ROW,COLUMN"),
+        (("decompress", "x.xrc", "--region=-1,2,3,4"), "begins before pixel 0 or has no pixel"),
+        (("decompress", "x.xrc", "--region", "1,2,3,0"), "begins before pixel 0 or has no pixel"),
         (("demo", "--ratio", "1"), "1.0 is not in the range"),
         (("train", "rnn-conv"), "Missing option"),
     ],

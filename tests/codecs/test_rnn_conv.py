@@ -78,7 +78,7 @@ def test_any_size(shape, tile):
 def test_any_depth(bits):
     dtype = np.uint8 if bits == 8 else np.uint16
     image = XRay(wave(50, 60, 0, (1 << bits) - 1, dtype), bits)
-    data = compress(image)
+    data = compress(image, RnnConv())
     assert verify(data).identical
     kept(image, decompress(data))
     assert psnr_db(image, decompress(data)) > 32
@@ -87,7 +87,7 @@ def test_any_depth(bits):
 @pytest.mark.parametrize("bits", [1, 2, 5])
 def test_fewer_than_8_bits_stay_within_their_range(bits):
     image = XRay(wave(40, 40, 0, (1 << bits) - 1), bits)
-    decoded = decompress(compress(image))
+    decoded = decompress(compress(image, RnnConv()))
     kept(image, decoded)
     assert decoded.pixels.max() < 1 << bits
 
@@ -105,7 +105,7 @@ def test_fewer_than_8_bits_stay_within_their_range(bits):
 )
 def test_signed_pixels(bits, low, high):
     image = XRay(wave(50, 60, low, high, np.int8 if bits == 8 else np.int16), bits)
-    data = compress(image)
+    data = compress(image, RnnConv())
     assert verify(data).identical
     decoded = decompress(data)
     kept(image, decoded)
@@ -116,7 +116,7 @@ def test_signed_pixels(bits, low, high):
 @pytest.mark.parametrize("level", [0, 1, 100, 254, 255])
 def test_a_flat_image_survives(level):
     image = XRay(np.full((70, 90), level, np.uint8), 8)
-    decoded = decompress(compress(image))
+    decoded = decompress(compress(image, RnnConv()))
     # Training images are seldom white all over: the brightest codes are the coarsest.
     assert np.abs(decoded.pixels.astype(int) - level).max() <= 8
 
@@ -124,7 +124,7 @@ def test_a_flat_image_survives(level):
 @pytest.mark.parametrize("level", [0, 4095, 65535])
 def test_a_flat_deep_image_survives(level):
     image = XRay(np.full((40, 40), level, np.uint16), 16)
-    decoded = decompress(compress(image))
+    decoded = decompress(compress(image, RnnConv()))
     # The codes are spent on the 8 bits about the level, not on the 16 stored.
     assert np.abs(decoded.pixels.astype(int) - level).max() <= 8
 
@@ -137,22 +137,22 @@ def test_black_and_white_noise_is_coded_too():
 
 def test_monochrome1_is_coded_as_its_inverse():
     pixels = wave(80, 80, 0, 255)
-    plain = decompress(compress(XRay(pixels, 8)))
+    plain = decompress(compress(XRay(pixels, 8), RnnConv()))
     inverse = XRay(255 - pixels, 8, "MONOCHROME1")
-    decoded = decompress(compress(inverse))
+    decoded = decompress(compress(inverse, RnnConv()))
     kept(inverse, decoded)
     assert np.abs((255 - decoded.pixels.astype(int)) - plain.pixels).max() <= 1
-    header = parse(compress(inverse), Limits())
+    header = parse(compress(inverse, RnnConv()), Limits())
     assert Parameters.from_bytes(bytes(header.parameters)).inverted
 
 
 def test_the_stream_promises_no_more_than_the_codec_keeps():
-    found = verify(compress(wave(20, 20)))
+    found = verify(compress(wave(20, 20), RnnConv()))
     assert (found.exact, found.max_error) == (False, None)
 
 
 def test_encoding_is_deterministic():
-    assert compress(wave(70, 50)) == compress(wave(70, 50))
+    assert compress(wave(70, 50), RnnConv()) == compress(wave(70, 50), RnnConv())
 
 
 def test_threads_do_not_change_codes():
@@ -225,7 +225,7 @@ def test_windows_give_what_one_run_over_the_frame_gives(monkeypatch):
 
 def test_decoding_in_windows_gives_what_one_run_over_the_frame_gives(monkeypatch):
     image = XRay(wave(600, 700), 8)
-    data = compress(image)
+    data = compress(image, RnnConv())
     pieces = decompress(data).pixels.astype(int)
     monkeypatch.setattr(codec_module, "WINDOW", 1000)
     container = parse(data, Limits())
@@ -275,18 +275,18 @@ def test_no_seams_on_a_radiograph(data_dir):
 
 def test_progress_reaches_its_end():
     calls = []
-    compress(wave(600, 40), progress=lambda *call: calls.append(call))
+    compress(wave(600, 40), RnnConv(), progress=lambda *call: calls.append(call))
     assert calls[-1][0] == calls[-1][1] == len(calls)
 
 
 MEMORY = """
 import numpy
 from pathlib import Path
-from xraycodec import compress
+from xraycodec import RnnConv, compress
 y, x = numpy.mgrid[:2500, :2500]
 pixels = (32768 + 16000 * numpy.sin(y / 90) * numpy.cos(x / 70)).astype(numpy.uint16)
 del y, x
-compress(pixels)
+compress(pixels, RnnConv())
 # Unlike ru_maxrss, this does not begin with the peak of the process that forked.
 status = Path("/proc/self/status").read_text().split()
 print(status[status.index("VmHWM:") + 1])
@@ -390,7 +390,7 @@ def test_the_intensity_window_is_the_smallest_power_of_two(pixels, bits, due):
 
 
 def container_of(image=None, **header):
-    container = parse(compress(wave(40, 40) if image is None else image), Limits())
+    container = parse(compress(wave(40, 40) if image is None else image, RnnConv()), Limits())
     return replace(container, header=replace(container.header, **header))
 
 
@@ -411,6 +411,11 @@ def test_promises_that_the_codec_cannot_keep(header):
         RnnConv.decode(container_of(**header), 0)
 
 
+def test_layers_that_the_codec_does_not_have():
+    with pytest.raises(CorruptError, match="RNNC has one layer; HEAD says 2"):
+        RnnConv.decode(container_of(layers=2), 0)
+
+
 def test_other_codes_than_were_encoded():
     with pytest.raises(CorruptError, match="codes differ from those that were encoded"):
         RnnConv.decode(planned(container_of(), digest=bytes(8)), 0)
@@ -425,7 +430,7 @@ def test_an_intensity_window_outside_of_the_bits_stored(low, signed):
 def test_a_damaged_tile():
     container = container_of()
     with pytest.raises(CorruptError):
-        RnnConv.decode(replace(container, tiles=[memoryview(b"\x00" * 40)]), 0)
+        RnnConv.decode(replace(container, payloads=[memoryview(b"\x00" * 40)]), 0)
 
 
 def test_a_code_beyond_8_bits():

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from xraycodec.cli import options
 from xraycodec.cli.report import Report, human_size
 from xraycodec.cli.sources import XRC_SUFFIX, Source, Targets, Wanted, find_sources, for_each
-from xraycodec.errors import CorruptError
+from xraycodec.codecs.lattice.codec import DEFAULT_TILE, PROFILES
+from xraycodec.codecs.registry import NAMES
+from xraycodec.errors import CorruptError, OptionError
 
 if TYPE_CHECKING:
     from xraycodec.codecs.base import Codec
@@ -28,6 +31,8 @@ def _is_image(path: Path) -> bool:
 
 IMAGES = Wanted("image file", _is_image)
 
+_TAKES = {"lattice": ("max_error", "profile", "tile"), "rnn-conv": ("ratio", "tile"), "stored": ()}
+
 
 @click.command()
 @options.inputs
@@ -36,18 +41,36 @@ IMAGES = Wanted("image file", _is_image)
 @options.recursive
 @click.option(
     "--codec",
-    type=click.Choice(["rnn-conv", "stored"]),
-    default="rnn-conv",
+    type=click.Choice(NAMES),
+    default="lattice",
     show_default=True,
-    help="rnn-conv is lossy; stored keeps every bit.",
+    help="lattice keeps every bit, or every pixel within --max-error; rnn-conv is lossy without"
+    " a bound; stored keeps every bit without a model.",
+)
+@click.option(
+    "--max-error",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="D",
+    help="lattice: no pixel of the decompressed image differs from the original by more than D"
+    " grey levels; 0 is lossless.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    default="best",
+    show_default=True,
+    help="lattice: best gives the smallest files, fast takes less time.",
 )
 @options.ratio
 @click.option(
     "--tile",
-    type=click.Choice(["128", "256"]),
-    default="256",
-    show_default=True,
-    help="rnn-conv: side in pixels of the segments that its network was trained on.",
+    type=int,
+    metavar="PIXELS",
+    show_default=f"lattice {DEFAULT_TILE}, rnn-conv 256",
+    help="Side of the tiles. lattice: a multiple of 8 from 64 to 4096; with small ones,"
+    " decompress --region reads and computes less, but files are larger. rnn-conv: 128 or 256.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
 @options.threads
@@ -58,8 +81,10 @@ def compress(
     force: bool,
     recursive: bool,
     codec: str,
+    max_error: int,
+    profile: str,
     ratio: float,
-    tile: str,
+    tile: int | None,
     no_verify: bool,
     threads: int,
     as_json: bool,
@@ -71,14 +96,16 @@ def compress(
     An INPUT is DICOM, PNG, TIFF, PGM, NPY, JPEG XL, JPEG 2000, JPEG-LS or JPEG, or - for standard
     input. It is kept: chest.dcm gives chest.dcm.xrc beside it, unless -o says otherwise.
 
-    Each output is decoded to check it before it gets its name. The ratio printed for it is that
-    of its pixels, at their bits stored, to the whole file.
+    Nothing is lost unless --max-error or --codec rnn-conv allows it. Each output is decoded and
+    compared with its input before it gets its name. The ratio printed for it is that of its
+    pixels, at their bits stored, to the whole file.
     """
+    from xraycodec.container import read_header
     from xraycodec.files import decode
     from xraycodec.pipeline import compress as compress_image
     from xraycodec.pipeline import verify
 
-    chosen = _codec(codec, ratio, int(tile), threads)
+    chosen = _codec(codec, threads)
     report = Report(as_json, quiet, verbose)
     sources = find_sources(inputs, IMAGES, report, recursive=recursive)
     targets = Targets(output, sources, recursive=recursive, overwrite=force)
@@ -91,10 +118,12 @@ def compress(
             data = compress_image(image, chosen, progress=progress)
         if not no_verify:
             with report.progress(f"{source.name} (verifying)") as progress:
-                if not verify(data, threads=threads, progress=progress).identical:
-                    raise CorruptError("verification failed: decoding gave other pixels")
+                found = verify(data, original=image, threads=threads, progress=progress)
+            if not found.identical:
+                raise CorruptError("verification failed: decoding gave other pixels")
         targets.write(target, data)
         true_ratio = image.size_bytes / len(data)
+        bound = read_header(data).max_error
         values = {
             "output": "-" if target is None else str(target),
             "codec": codec,
@@ -102,20 +131,61 @@ def compress(
             "size_bytes": len(data),
             "ratio": round(true_ratio, 4),
             "rate_bpp": round(8 * len(data) / image.pixels.size, 5),
+            "lossless": bound == 0,
+            "max_error": bound,
             "verified": not no_verify,
             **_nominal(chosen),
         }
-        text = f"{human_size(image.size_bytes)} -> {human_size(len(data))}, {true_ratio:.2f}:1"
-        report.result(source.name, f"{text} -> {values['output']}", values)
+        text = (
+            f"{human_size(image.size_bytes)} -> {human_size(len(data))}, {true_ratio:.2f}:1"
+            f"{_loss(bound)} -> {values['output']}"
+        )
+        report.result(source.name, text, values)
 
     return for_each(report, sources, work)
 
 
-def _codec(name: str, ratio: float, tile: int, threads: int) -> Codec:
-    from xraycodec.codecs.rnn_conv import RnnConv
+def _codec(name: str, threads: int) -> Codec:
+    """The codec called ``name`` with the settings that the command line gives.
+
+    Raises:
+        click.UsageError: a setting of another codec, or one that this codec cannot do.
+    """
+    context = click.get_current_context()
+    given = {
+        setting: context.params[setting]
+        for setting in sorted({setting for settings in _TAKES.values() for setting in settings})
+        if context.get_parameter_source(setting) is not ParameterSource.DEFAULT
+    }
+    for setting in given:
+        if setting not in _TAKES[name]:
+            takers = " or ".join(codec for codec, settings in _TAKES.items() if setting in settings)
+            told = context.get_parameter_source("codec") is not ParameterSource.DEFAULT
+            raise click.UsageError(
+                f"--{setting.replace('_', '-')} goes with --codec {takers}, not with "
+                + (name if told else f"the default, {name}; add --codec {takers}")
+            )
+    try:
+        if name == "lattice":
+            from xraycodec.codecs.lattice import Lattice
+
+            return Lattice(**given, threads=threads)
+        if name == "rnn-conv":
+            from xraycodec.codecs.rnn_conv import RnnConv
+
+            return RnnConv(**given, threads=threads)
+    except OptionError as error:
+        raise click.UsageError(str(error)) from error
     from xraycodec.codecs.stored import Stored
 
-    return Stored() if name == "stored" else RnnConv(ratio, tile, threads)
+    return Stored()
+
+
+def _loss(bound: int | None) -> str:
+    """What a result says of its pixels, where they are not all kept."""
+    if bound is None:
+        return ", no error bound"
+    return f", error at most {bound}" if bound else ""
 
 
 def _nominal(codec: Codec) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,10 @@ from xraycodec.cli import options
 from xraycodec.cli.report import Report, human_size
 from xraycodec.cli.sources import STANDARD, Source, for_each
 from xraycodec.errors import OptionError
+
+if TYPE_CHECKING:
+    from xraycodec.demo.run import Trip
+    from xraycodec.image import XRay
 
 
 @click.command()
@@ -28,7 +33,10 @@ from xraycodec.errors import OptionError
 def demo(
     file: str | None, output: Path, ratio: float, as_json: bool, quiet: bool, verbose: bool
 ) -> int:
-    """Compress FILE with rnn-conv, decompress it, print what it cost and write a picture of both.
+    """Compress FILE without and with loss, decompress it, and print what that cost.
+
+    The lossless codec is lattice, the lossy one rnn-conv, of which a picture is written beside the
+    original.
 
     Without FILE, a synthetic chest radiograph is computed: Beer-Lambert through simple anatomy,
     quantum noise, 12 bits, as DICOM.
@@ -55,16 +63,25 @@ def demo(
         rows, columns = image.frames.shape[1:]
         lines = [
             f"{columns} x {rows}, {image.bits_stored} bits",
-            f"  size    {human_size(image.size_bytes)} -> {human_size(outcome.size_bytes)}",
-            f"  ratio   {outcome.ratio:.2f}:1 in the file, {outcome.rate_bpp:.3f} bpp"
-            f" (the paper's 256/beta: {outcome.nominal_ratio:g}:1)",
-            f"  PSNR    {outcome.fidelity.psnr_db:.2f} dB",
-            f"  SSIM    {outcome.fidelity.ssim:.4f}",
-            f"  time    {outcome.compress_seconds:.1f} s to compress,"
-            f" {outcome.decompress_seconds:.1f} s to decompress",
+            *_trip_lines("lossless, lattice: every pixel came back", outcome.lossless, image),
+            *_trip_lines(
+                f"lossy, rnn-conv at the paper's {outcome.nominal_ratio:g}:1", outcome.lossy, image
+            ),
+            f"    PSNR  {outcome.fidelity.psnr_db:.2f} dB",
+            f"    SSIM  {outcome.fidelity.ssim:.4f}",
             *(f"  wrote   {path}" for path in outcome.files),
         ]
         values = asdict(outcome) | {"files": [str(path) for path in outcome.files]}
         report.result(source.name, "\n".join(lines), values)
 
     return for_each(report, [source], work)
+
+
+def _trip_lines(title: str, trip: Trip, image: XRay) -> list[str]:
+    return [
+        f"  {title}",
+        f"    size  {human_size(image.size_bytes)} -> {human_size(trip.size_bytes)},"
+        f" {trip.ratio:.2f}:1, {trip.rate_bpp:.3f} bits per pixel",
+        f"    time  {trip.compress_seconds:.1f} s to compress,"
+        f" {trip.decompress_seconds:.1f} s to decompress",
+    ]

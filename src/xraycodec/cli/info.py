@@ -9,7 +9,7 @@ import click
 from xraycodec.cli import options
 from xraycodec.cli.report import Report, human_size
 from xraycodec.cli.sources import XRC_FILES, Source, find_sources, for_each
-from xraycodec.container import Inspection
+from xraycodec.container import NO_MODEL, Inspection
 
 
 @click.command()
@@ -19,7 +19,7 @@ from xraycodec.container import Inspection
 def info(
     inputs: tuple[str, ...], recursive: bool, as_json: bool, quiet: bool, verbose: bool
 ) -> int:
-    """Show what .xrc files hold, without decoding them; no model is needed.
+    """Show what .xrc files hold, without decoding them; no model is needed, but named if found.
 
     An INPUT is a file, or - for standard input. A damaged one is shown as far as it can be read,
     and ends in exit code 1. Damage that only decoding can find needs xrc verify.
@@ -60,7 +60,8 @@ def describe(inspection: Inspection) -> dict[str, Any]:
             "exact": header.exact,
             "lossless": header.max_error == 0,
             "max_error": header.max_error,
-            "model": header.model.hex() if any(header.model) else None,
+            "model": header.model.hex() if header.model != NO_MODEL else None,
+            "model_name": _model_name(header.model),
             "pixel_bytes": pixel_bytes,
             "ratio": round(pixel_bytes / inspection.size_bytes, 4),
             "rate_bpp": round(8 * inspection.size_bytes / header.pixel_count, 5),
@@ -80,6 +81,19 @@ def describe(inspection: Inspection) -> dict[str, Any]:
         ],
         "problems": list(inspection.problems),
     }
+
+
+def _model_name(digest: bytes) -> str | None:
+    """Return what the model pack is called, if it is at hand."""
+    from xraycodec.errors import ModelError
+    from xraycodec.exact.pack import find_pack
+
+    if digest == NO_MODEL:
+        return None
+    try:
+        return find_pack(digest).name
+    except ModelError:
+        return None
 
 
 def _rnn_conv(parameters: bytes) -> dict[str, Any]:
@@ -106,16 +120,22 @@ def as_text(values: dict[str, Any]) -> str:
         else f"error at most {values['max_error']}"
     )
     nominal = f" (nominal {values['nominal_ratio']:g})" if "nominal_ratio" in values else ""
-    layers = f", {values['layers']} layers" if "layers" in values else ""
+    tiles = f"{values['tiles']} tile{'s' if values['tiles'] > 1 else ''}"
+    layers = ""
+    if "layers" in values:
+        layers = f", {values['layers']} layers"
+        if values["layers_intact"] < values["layers"]:
+            layers += f" ({values['layers_intact']} intact)"
+    name = f"{values['model_name']}, " if values["model_name"] else ""
     lines = [
         f"{values['columns']} x {values['rows']}{frames}, {values['bits_stored']} bits"
         f"{' signed' if values['signed'] else ''}, {values['photometric_interpretation']}",
-        f"  codec    {values['codec']}, {guarantee}, tiles of {values['tile'] or 'a frame'}"
+        f"  codec    {values['codec']}, {guarantee}, {tiles} of {values['tile'] or 'a frame'}"
         f"{layers}",
         f"  size     {human_size(values['size_bytes'])} of {human_size(values['pixel_bytes'])},"
         f" {values['ratio']:.2f}:1{nominal}, {values['rate_bpp']:.3f} bpp",
         f"  DICOM    {human_size(values['dicom_bytes']) if values['dicom_bytes'] else 'none'}",
-        f"  model    {values['model'] or 'none'}",
+        f"  model    {name}{values['model'] or 'none'}",
         f"  pixels   SHA-256 {values['pixel_sha256'] or 'unreadable'}",
     ]
     return "\n".join(lines)

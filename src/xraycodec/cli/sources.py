@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -33,6 +36,18 @@ class Source:
 
     def read(self) -> bytes:
         return sys.stdin.buffer.read() if self.path is None else self.path.read_bytes()
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """Open for reading parts: a file as it is, without reading ahead.
+
+        Standard input and what else cannot seek is read whole, into an `io.BytesIO`.
+        """
+        if self.path is None:
+            yield io.BytesIO(self.read())
+            return
+        with self.path.open("rb", buffering=0) as file:
+            yield file if file.seekable() else io.BytesIO(file.read())
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The linear prediction of an image, fitted by the encoder (spec/lattice.md, section 4.2).
+"""The linear prediction of an image, fitted by the encoder (spec/lattice.md, sections 4.1 and 9).
 
 Weighted least squares in floating point: the coefficients are rounded and sent, so that nothing
 that a decoder computes depends on it. Importing this module imports numba.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from xraycodec.image import Pixels
 
-# A map is used if at most this share of the levels between lowest and highest occur: with fewer
+# A map is used if at most this share of the values between lowest and highest occur: with fewer
 # gaps, what neighbours tell about each other is worth more as it is.
 _FULLEST_MAP = 0.98
 
@@ -63,4 +64,15 @@ def map_levels(pixels: Pixels, *, lossless: bool) -> LevelMap:
     values = np.flatnonzero(counts).astype(np.int32)
     if len(values) > _FULLEST_MAP * span:
         return LevelMap(lowest, span - 1, None)
+    # Noise that is too small for its depth leaves values out by chance, and a map of these is long.
+    saved_bits = pixels.size * np.log2(span / len(values))
+    if 8 * len(pack_values(values)) > saved_bits:
+        return LevelMap(lowest, span - 1, None)
     return LevelMap(lowest, len(values) - 1, values)
+
+
+def pack_values(values: npt.NDArray[np.int32]) -> bytes:
+    """The map as it is sent: a bit for each value from 0 to the last, as a zlib stream."""
+    used = np.zeros(int(values[-1]) + 1, np.uint8)
+    used[values] = 1
+    return zlib.compress(np.packbits(used).tobytes(), 9)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xraycodec.codecs.lattice.geometry import PHASES, SETS
+from xraycodec.codecs.lattice.levels import pack_values
 from xraycodec.codecs.lattice.model import Coefficients
 from xraycodec.errors import CorruptError, UnsupportedFormatError
 
@@ -48,9 +49,7 @@ class Parameters:
             body += np.concatenate(flat).astype(np.int8).tobytes()
         if self.values is not None:
             flags |= _MAP
-            used = np.zeros(int(self.values[-1]) + 1, np.uint8)
-            used[self.values] = 1
-            body += zlib.compress(np.packbits(used).tobytes(), 9)
+            body += pack_values(self.values)
         return _FRONT.pack(VERSION, flags, self.peak, self.lowest) + body
 
 

@@ -1,0 +1,89 @@
+"""Decoding a part of a file without reading the rest: a smaller image, a region, or both."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from xraycodec.codecs.base import Part, Progress, no_progress
+from xraycodec.codecs.registry import codec_by_id
+from xraycodec.container import Limits, PartialReader
+from xraycodec.errors import OptionError
+from xraycodec.image import XRay
+
+SCALES = (1, 2, 4, 8)
+"""One over the size of the images that a file holds; their levels are 0 to 3."""
+
+
+@dataclass(frozen=True, eq=False)
+class PartialImage:
+    """A part of an image, and what it took to get it.
+
+    Attributes:
+        image: the part. It has no DICOM data set: that of the file would contradict the pixels,
+            in their number, their spacing and their position at the least.
+        bytes_read: of the file.
+        size_bytes: of the whole file.
+    """
+
+    image: XRay
+    bytes_read: int
+    size_bytes: int
+
+
+def decompress_part(
+    source: BinaryIO | bytes | bytearray | memoryview,
+    *,
+    scale: int = 1,
+    region: tuple[int, int, int, int] | None = None,
+    limits: Limits | None = None,
+    threads: int = 0,
+    progress: Progress = no_progress,
+) -> PartialImage:
+    """Decompress an ``.xrc`` file at a lower resolution, within a region, or both.
+
+    Only the front of the file and the DATA chunks that hold the part are read, so that a file
+    that was cut off still gives what lies before the cut, its smaller images first. What is read
+    is checked by the CRC-32 of its chunks, but not by the hash of the pixels, which is of the
+    whole image: `verify` and `decompress` check that (spec/format.md, section 6.1).
+
+    Args:
+        source: a seekable binary file, read from byte 0 whatever its position, or all its bytes.
+            What is no memory is best opened with ``buffering=0``, lest Python read ahead.
+        scale: 1, 2, 4 or 8, to get every ``scale``-th row and column of the image, beginning
+            with the first. They are picked, not averaged, so that fine patterns may alias.
+        region: row and column of its first pixel, then its number of rows and of columns, all
+            counted at the full size; the whole image without. With a scale, the rows and columns
+            of the smaller image that lie in it.
+        limits: sizes to accept, those of the whole image; the defaults hold any radiograph.
+        threads: for the networks, 0 for every core.
+        progress: called with tiles done and tiles in all.
+
+    Returns:
+        The part of every frame, equal to the same rows and columns of the whole image.
+
+    Raises:
+        OptionError: another scale, a region that is not inside the image or holds no pixel at
+            the scale, or a codec that decodes whole images only, as all but lattice.
+        FormatError: what was read is damaged, cut off, or of a later version.
+        LimitError: a size exceeds ``limits``.
+        ModelError: the model pack that it names is not at hand.
+        OSError: the file cannot be read, or cannot seek.
+    """
+    if scale not in SCALES:
+        raise OptionError(f"scale {scale}; allowed are {', '.join(map(str, SCALES))}")
+    file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+    reader = PartialReader.open(file, limits or Limits())
+    header = reader.header
+    row, column, rows, columns = region or (0, 0, header.rows, header.columns)
+    part = Part(row, column, rows, columns, SCALES.index(scale))
+    codec = codec_by_id(header.codec)
+    payloads = reader.read(codec.payloads_of(header, part))
+    pixels = codec.decode_part(header, reader.parameters, payloads, part, threads, progress)
+    image = XRay(
+        pixels[0] if header.frames == 1 else pixels,
+        header.bits_stored,
+        header.photometric_interpretation,
+    )
+    return PartialImage(image, reader.bytes_read, reader.size_bytes)
