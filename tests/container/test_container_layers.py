@@ -119,10 +119,10 @@ def test_the_writer_wants_every_payload() -> None:
 
 def test_a_data_chunk_is_closed_at_64_kib_and_where_a_layer_ends() -> None:
     header = replace(HEADER, frames=1, rows=2)  # 2 tiles
-    sizes = [2**16, 5, 7, 8, 9, 2**16]
+    sizes = [2**14, 5, 7, 8, 9, 2**14]
     chunks = parse(build(header, b"", [bytes(size) for size in sizes], by_hand.DIGEST)).chunks
     lengths = [chunk.length for chunk in chunks if chunk.type == "DATA"]
-    assert lengths == [2**16, 5, 15, 9 + 2**16]
+    assert lengths == [2**14, 5, 15, 9 + 2**14]
 
 
 def assert_rejected(data: bytes, error: type[XrayCodecError], message: str) -> None:

@@ -31,7 +31,7 @@ HEADER = Header(
     codec="TEST",
     model=bytes(range(32)),
 )
-CHUNK_TARGET = 2**16
+CHUNK_TARGET = 2**14
 
 
 @st.composite

@@ -24,9 +24,7 @@ from xraycodec.training.lattice.samples import Draw, draw_batch, quantised, vary
 
 SHAPE = Shape(channels=8, pairs=(2, 1, 1), components=2)
 DRAW = Draw(batch=2, crop=32, per_image=1)
-SETTINGS = Settings(
-    SHAPE, DRAW, steps=4, validate_every=2, validation_images=2, quantise_from=0.5
-)
+SETTINGS = Settings(SHAPE, DRAW, steps=4, validate_every=2, validation_images=2, quantise_from=0.5)
 
 
 def radiographs(count: int = 3, side: int = 96) -> np.ndarray:

@@ -4,7 +4,7 @@
 
     signature │ HEAD │ PARM │ META? │ INDX │ DATA ... │ HASH │ DONE
                 │      │      │       │      │          └ digest of the decoded pixels
-                │      │      │       │      └ tile payloads, layer by layer, about 64 KiB a chunk
+                │      │      │       │      └ tile payloads, layer by layer, about 16 KiB a chunk
                 │      │      │       └ size of every tile payload
                 │      │      └ DICOM data set without pixels
                 │      └ the codec's parameters

@@ -17,7 +17,7 @@ from xraycodec.container.framing import MAX_CHUNK_BYTES
 from xraycodec.container.header import Header
 from xraycodec.errors import CorruptError
 
-TARGET_CHUNK_BYTES = 2**16
+TARGET_CHUNK_BYTES = 2**14
 
 _VARINT_BYTES = 5  # enough for MAX_CHUNK_BYTES
 
@@ -68,7 +68,7 @@ class PayloadViews(Sequence[memoryview]):
 def spread_payloads(payload_bytes: Sequence[int], tile_count: int) -> list[int]:
     """How many payloads each DATA chunk gets.
 
-    A chunk is closed once it holds 64 KiB, and at the end of each layer of ``tile_count``
+    A chunk is closed once it holds 16 KiB, and at the end of each layer of ``tile_count``
     payloads.
     """
     payloads_per_chunk: list[int] = []

@@ -1,4 +1,4 @@
-"""The compiled loops of mixture coding: spec/mixture.md, sections 3 to 5.
+"""The compiled loops of mixture coding: spec/mixture.md, sections 3 to 6.
 
 Importing this module imports numba and compiles the loops, or loads them from numba's cache; import
 it inside the function that needs it. Callers have checked every shape and bound.
@@ -13,157 +13,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.entropy.compilation import inline, kernel
+from xraycodec.entropy.compilation import kernel
+from xraycodec.entropy.mixture_steps import (
+    CONTEXTS,
+    MAX_COMPONENTS,
+    PROBABILITY_BITS,
+    TAPS,
+    adapt,
+    bins_of,
+    correct,
+    cumulative,
+    in_deviations,
+    learn,
+    moment,
+    unpack,
+)
 
-PROBABILITY_BITS = 24
 INITIAL = 1 << 32
 STATE_WORDS = 2
-
-MAX_COMPONENTS = 8
-
-# Of parameters, all in 2^-8: shifts in mean deviations, spreads in octaves, weights in bits.
-_SHIFT_LIMIT = 8 << 8
-_SPREAD_LOW, _SPREAD_HIGH = -6 << 8, 4 << 8
-_WEIGHT_LIMIT = 16 << 8
-_SPREAD_BIAS = 384  # one and a half octaves: what a spread of 0 stands below the mean deviation
-
-# Adaptation: offsets of the spread, by an eighth of an octave of the scale that is predicted.
-CONTEXTS = 256
-_CONTEXT_BASE = 2048
-_CONTEXT_BITS = 5
-_OFFSET_BITS = 16  # beyond those of a spread
-_OFFSET_LIMIT = 512 << _OFFSET_BITS  # two octaves
-_GRADIENT_BITS = 12
-_GRADIENT_LIMIT = 8 << _GRADIENT_BITS
-_FIRST_PACE, _LAST_PACE = 20, 256
 
 Integer = Any
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint32]
-
-
-@inline
-def _prepare(
-    place: Integer,
-    prediction: Integer,
-    deviation: Integer,
-    logarithm: Integer,
-    offsets: Integers,
-    parameters: npt.NDArray[np.int32],
-    unit_shift: Integer,
-    components: Integer,
-    powers: Integers,
-    centres: Integers,
-    slopes: Integers,
-    shifts: Integers,
-    weights: Integers,
-) -> tuple[Integer, Integer]:
-    """Unpack one pixel's mixture; return its mean in 2^-16 levels and its context."""
-    half = (np.int64(1) << unit_shift) >> 1
-    largest = np.int64(0)
-    spreads = np.int64(0)
-    for k in range(components):
-        shift = (np.int64(parameters[k, place]) + half) >> unit_shift
-        shift = min(max(shift, -_SHIFT_LIMIT), _SHIFT_LIMIT)
-        centres[k] = (np.int64(prediction) << 8) + ((shift * deviation) >> 8)
-        spread = (np.int64(parameters[components + k, place]) + half) >> unit_shift
-        shifts[k] = min(max(spread, _SPREAD_LOW), _SPREAD_HIGH)
-        spreads += shifts[k]
-        if k:
-            weight = (np.int64(parameters[2 * components + k - 1, place]) + half) >> unit_shift
-            weights[k] = min(max(weight, -_WEIGHT_LIMIT), _WEIGHT_LIMIT)
-        else:
-            weights[k] = 0
-        largest = max(largest, weights[k])
-    context = (logarithm + spreads // components - _CONTEXT_BASE) >> _CONTEXT_BITS
-    context = min(max(context, 0), CONTEXTS - 1)
-    base = logarithm - _SPREAD_BIAS + (offsets[context] >> _OFFSET_BITS)
-    total = np.int64(0)
-    for k in range(components):
-        # 1 / scale = slopes * 2^-shifts, the scale in 2^-16 levels
-        log_scale = base + shifts[k]
-        slopes[k] = powers[log_scale & 255]
-        shifts[k] = log_scale >> 8
-        down = largest - weights[k]
-        weights[k] = powers[down & 255] >> (down >> 8)
-        total += weights[k]
-    rest = np.int64(1 << 15)
-    mean = np.int64(0)
-    for k in range(components - 1, -1, -1):
-        weights[k] = (weights[k] << 15) // total if k else rest
-        rest -= weights[k]
-        mean += weights[k] * centres[k]
-    return mean >> 15, context
-
-
-@inline
-def _cumulative(
-    boundary: Integer,
-    components: Integer,
-    sigmoids: Integers,
-    centres: Integers,
-    slopes: Integers,
-    shifts: Integers,
-    weights: Integers,
-) -> Integer:
-    """The mixture's distribution function, in 2^-24, at a boundary in 2^-16 levels."""
-    total = np.int64(0)
-    for k in range(components):
-        # in 2^-12: 24 bits of the slope's fraction less 12 that stay
-        argument = ((boundary - centres[k]) * slopes[k]) >> (12 + shifts[k])
-        place = (argument >> 7) + 768
-        if place < 0:
-            continue
-        if place >= 1536:
-            total += weights[k] << 30
-            continue
-        low = sigmoids[place]
-        total += weights[k] * (low + (((sigmoids[place + 1] - low) * (argument & 127)) >> 7))
-    return total >> 21
-
-
-@inline
-def _moment(
-    boundary: Integer,
-    components: Integer,
-    sigmoids: Integers,
-    centres: Integers,
-    slopes: Integers,
-    shifts: Integers,
-    weights: Integers,
-) -> Integer:
-    """How the distribution function falls as all spreads grow, in 2^-36 an octave (times ln 2)."""
-    total = np.int64(0)
-    for k in range(components):
-        argument = ((boundary - centres[k]) * slopes[k]) >> (12 + shifts[k])
-        place = (argument >> 7) + 768
-        if place < 0 or place >= 1536:
-            continue
-        value = sigmoids[place]
-        density = (value >> 15) * (((1 << 30) - value) >> 15)
-        total += weights[k] * ((density >> 10) * argument >> 11)
-    return total
-
-
-@inline
-def _adapt(
-    context: Integer, falls: Integer, size: Integer, offsets: Integers, counts: Integers
-) -> None:
-    """Move a context's offset against the gradient of the bits that a pixel took."""
-    gradient = min(max(falls // size, -_GRADIENT_LIMIT), _GRADIENT_LIMIT)
-    pace = min(counts[context] + _FIRST_PACE, _LAST_PACE)
-    counts[context] += 1
-    offset = offsets[context] - (gradient << (8 + _OFFSET_BITS - _GRADIENT_BITS)) // pace
-    offsets[context] = min(max(offset, -_OFFSET_LIMIT), _OFFSET_LIMIT)
-
-
-@inline
-def _bins(mean: Integer, step: Integer, peak: Integer) -> tuple[Integer, Integer, Integer]:
-    """Level at the middle of bin 0, number of the lowest bin, how many there are."""
-    reach = step >> 1
-    anchor = min(max((mean + (1 << 15)) >> 16, 0), peak)
-    lowest = -((anchor + reach) // step)
-    return anchor, lowest, (peak - anchor + reach) // step - lowest + 1
 
 
 @kernel
@@ -218,39 +89,50 @@ def encode_phase(
     weights = np.empty(MAX_COMPONENTS, np.int64)
     offsets = np.zeros(CONTEXTS, np.int64)
     counts = np.zeros(CONTEXTS, np.int64)
+    errors = np.zeros((height + 2, width + 4), np.int64)
+    taps = np.zeros(TAPS, np.int64)
+    tap_weights = np.zeros(TAPS, np.int64)
     grid_width = predictions.shape[1]
     whole = np.int64(1) << PROBABILITY_BITS
     position = 0
     for i in range(height):
         for j in range(width):
             scale = scales[i, j]
-            mean, context = _prepare(
-                i * grid_width + j, predictions[i, j], deviations[scale], logarithms[scale],
-                offsets, parameters, unit_shift, components, powers, centres, slopes, shifts,
-                weights,
+            logarithm, deviation = logarithms[scale], deviations[scale]
+            correction, energy = correct(errors, i, j, logarithm, powers, taps, tap_weights)
+            moved = (correction * deviation) >> 16
+            mean, context = unpack(
+                i * grid_width + j, (np.int64(predictions[i, j]) << 8) + moved, deviation,
+                logarithm, offsets, parameters, unit_shift, components, powers, centres, slopes,
+                shifts, weights,
             )  # fmt: skip
-            anchor, lowest, count = _bins(mean, step, peak)
+            anchor, lowest, count = bins_of(mean, step, peak)
             at_row, at_column = pad + row + 2 * i, pad + column + 2 * j
             number = (np.int64(truth[at_row, at_column]) - anchor + (step >> 1)) // step
-            known[at_row, at_column] = min(max(anchor + number * step, 0), peak)
+            level = min(max(anchor + number * step, 0), peak)
+            known[at_row, at_column] = level
             place = number - lowest
             edge = ((anchor + number * step) << 16) - (step << 15)
             room = whole - count
             start, end = np.int64(0), whole
             falls = np.int64(0)
             if place > 0:
-                start = _cumulative(edge, components, sigmoids, centres, slopes, shifts, weights)
+                start = cumulative(edge, components, sigmoids, centres, slopes, shifts, weights)
                 start = (start * room >> PROBABILITY_BITS) + place
-                falls -= _moment(edge, components, sigmoids, centres, slopes, shifts, weights)
+                falls -= moment(edge, components, sigmoids, centres, slopes, shifts, weights)
             if place + 1 < count:
                 edge += step << 16
-                end = _cumulative(edge, components, sigmoids, centres, slopes, shifts, weights)
+                end = cumulative(edge, components, sigmoids, centres, slopes, shifts, weights)
                 end = (end * room >> PROBABILITY_BITS) + place + 1
-                falls += _moment(edge, components, sigmoids, centres, slopes, shifts, weights)
+                falls += moment(edge, components, sigmoids, centres, slopes, shifts, weights)
             starts[position] = start
             sizes[position] = end - start
             position += 1
-            _adapt(context, falls, end - start, offsets, counts)
+            adapt(context, falls, end - start, offsets, counts)
+            error = ((level << 16) - mean + moved) >> 8
+            errors[i + 2, j + 2] = error
+            missed = in_deviations(error, logarithm, powers) - (correction >> 8)
+            learn(missed, energy, taps, tap_weights)
 
 
 @kernel
@@ -288,18 +170,24 @@ def decode_phase(
     weights = np.empty(MAX_COMPONENTS, np.int64)
     offsets = np.zeros(CONTEXTS, np.int64)
     counts = np.zeros(CONTEXTS, np.int64)
+    errors = np.zeros((height + 2, width + 4), np.int64)
+    taps = np.zeros(TAPS, np.int64)
+    tap_weights = np.zeros(TAPS, np.int64)
     grid_width = predictions.shape[1]
     state = np.uint64(state)
     whole = np.int64(1) << PROBABILITY_BITS
     for i in range(height):
         for j in range(width):
             scale = scales[i, j]
-            mean, context = _prepare(
-                i * grid_width + j, predictions[i, j], deviations[scale], logarithms[scale],
-                offsets, parameters, unit_shift, components, powers, centres, slopes, shifts,
-                weights,
+            logarithm, deviation = logarithms[scale], deviations[scale]
+            correction, energy = correct(errors, i, j, logarithm, powers, taps, tap_weights)
+            moved = (correction * deviation) >> 16
+            mean, context = unpack(
+                i * grid_width + j, (np.int64(predictions[i, j]) << 8) + moved, deviation,
+                logarithm, offsets, parameters, unit_shift, components, powers, centres, slopes,
+                shifts, weights,
             )  # fmt: skip
-            anchor, lowest, count = _bins(mean, step, peak)
+            anchor, lowest, count = bins_of(mean, step, peak)
             room = whole - count
             slot = np.int64(state & np.uint64(whole - 1))
             base = (anchor << 16) - (step << 15)
@@ -313,7 +201,7 @@ def decode_phase(
                 if guess <= low or guess >= high:
                     guess = (low + high) >> 1
                     stride = 0
-                start = _cumulative(
+                start = cumulative(
                     base + ((lowest + guess) * step << 16),
                     components, sigmoids, centres, slopes, shifts, weights,
                 )  # fmt: skip
@@ -341,13 +229,17 @@ def decode_phase(
             edge = base + ((lowest + low) * step << 16)
             falls = np.int64(0)
             if low > 0:
-                falls -= _moment(edge, components, sigmoids, centres, slopes, shifts, weights)
+                falls -= moment(edge, components, sigmoids, centres, slopes, shifts, weights)
             if low + 1 < count:
                 edge += step << 16
-                falls += _moment(edge, components, sigmoids, centres, slopes, shifts, weights)
-            _adapt(context, falls, size, offsets, counts)
+                falls += moment(edge, components, sigmoids, centres, slopes, shifts, weights)
+            adapt(context, falls, size, offsets, counts)
             level = min(max(anchor + (lowest + low) * step, 0), peak)
             known[pad + row + 2 * i, pad + column + 2 * j] = level
+            error = ((level << 16) - mean + moved) >> 8
+            errors[i + 2, j + 2] = error
+            missed = in_deviations(error, logarithm, powers) - (correction >> 8)
+            learn(missed, energy, taps, tap_weights)
     return state, position
 
 

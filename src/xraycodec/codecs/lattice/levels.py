@@ -64,7 +64,7 @@ def map_levels(pixels: Pixels, *, lossless: bool) -> LevelMap:
     values = np.flatnonzero(counts).astype(np.int32)
     if len(values) > _FULLEST_MAP * span:
         return LevelMap(lowest, span - 1, None)
-    # Noise that is too small for its depth leaves values out by chance, and a map of these is long.
+    # Noise of few pixels leaves values out by chance, and a map of these costs more than it saves.
     saved_bits = pixels.size * np.log2(span / len(values))
     if 8 * len(pack_values(values)) > saved_bits:
         return LevelMap(lowest, span - 1, None)

@@ -1,4 +1,4 @@
-"""The order in which a tile is coded, once for both directions (spec/lattice.md, section 3).
+"""The order in which a tile is coded, once for both directions (spec/lattice.md, section 6.1).
 
 ::
 

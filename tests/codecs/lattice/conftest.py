@@ -1,0 +1,29 @@
+"""A model that is small, fast and independent of the weights that the package ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import lattice_building as building
+import pytest
+
+from xraycodec.exact import pack
+
+
+@pytest.fixture(scope="session")
+def tiny_pack() -> bytes:
+    exact_export = pytest.importorskip("xraycodec.training.exact_export", reason="needs onnx")
+    return building.tiny_pack(exact_export.to_onnx)
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tiny_pack: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder of a tiny pack that `Lattice` takes for its own."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "lattice-best.xrcpack").write_bytes(tiny_pack)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(pack.SEARCH_PATH, str(folder))
+        building.forget_models()
+        yield folder
+    building.forget_models()
