@@ -1,8 +1,8 @@
 """Write the test vectors; run by hand when the format grows, never by a test.
 
 A vector that exists is never replaced: a file once accepted decodes for ever, a file once rejected
-stays rejected. The RNNC vectors use a tiny untrained network of their own, `models/`, so that they
-do not hang on the weights of the day.
+stays rejected. The RNNC and LTTC vectors use tiny untrained networks of their own, `models/`, so
+that they do not hang on the weights of the day.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 HERE = Path(__file__).parent
 MODELS = HERE / "models"
 TINY = "rnn-conv-vectors-128"
+TINY_LATTICE = "lattice-vectors"
 Chunks = list[tuple[bytes, bytes]]
 
 
@@ -47,6 +48,21 @@ def make_tiny_pack(path: Path) -> None:
     apply(network, crops)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(export_pack(network, TINY, 128, crops, {"note": "untrained"}))
+
+
+def make_tiny_lattice_pack(path: Path) -> None:
+    """Export seeded, untrained lattice networks of 8 channels."""
+    import torch
+
+    from xraycodec.codecs.lattice.fitting import fit_image
+    from xraycodec.training.lattice.export import export
+    from xraycodec.training.lattice.network import LatticeNetwork, Shape
+
+    torch.manual_seed(8)
+    network = LatticeNetwork(Shape(channels=8, pairs=(2, 1, 1), components=2))
+    network.quantise()
+    prior = fit_image([ramp(200, 200, 8, 1).astype(np.int32)], 1, None)
+    path.write_bytes(export(network, TINY_LATTICE, prior, {"note": "untrained"}))
 
 
 def ramp(rows: int, columns: int, bits: int, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -123,6 +139,66 @@ def accepted() -> dict[str, bytes]:
     }
 
 
+def accepted_lattice() -> dict[str, bytes]:
+    from xraycodec import Lattice, XRay, compress
+    from xraycodec.codecs.lattice import codec as lattice
+    from xraycodec.codecs.lattice.model import model_by_name
+    from xraycodec.demo.phantom import chest_phantom
+
+    # The vectors' own pack in place of the trained one.
+    lattice.model_by_name = lambda name, threads: model_by_name(TINY_LATTICE, threads)
+    random = np.random.default_rng(9)
+    u8 = ramp(97, 70, 8, 11).astype(np.uint8)
+    u12, u16 = ramp(50, 41, 12, 12).astype(np.uint16), ramp(150, 140, 16, 14).astype(np.uint16)
+    i10 = (ramp(3 * 21, 18, 10, 13) - 512).astype(np.int16).reshape(3, 21, 18)
+    few = (ramp(60, 64, 12, 15) // 16 * 16 + 5).astype(np.uint16)
+    small = Lattice(tile=64)
+    return {
+        "lattice-8-bit": compress(XRay(u8, 8), Lattice()),
+        "lattice-8-bit-tiles": compress(XRay(u8, 8), small),
+        "lattice-1x1": compress(XRay(np.array([[7]], np.uint8), 3), small),
+        "lattice-row": compress(XRay(u12[:1], 12), small),
+        "lattice-column": compress(XRay(u12[:, :1].copy(), 12), small),
+        "lattice-constant": compress(XRay(np.full((9, 11), 300, np.uint16), 10), small),
+        "lattice-1-bit": compress(XRay((u8 > 120).astype(np.uint8), 1), small),
+        "lattice-12-bit-monochrome1": compress(XRay(u12, 12, "MONOCHROME1"), small),
+        "lattice-signed-frames": compress(XRay(i10, 10), small),
+        "lattice-16-bit-tiles": compress(XRay(u16, 16), small),
+        "lattice-few-levels": compress(XRay(few, 12), small),
+        "lattice-noise": compress(XRay(random.integers(0, 256, (40, 50), np.uint8), 8), small),
+        "lattice-fitted": compress(XRay(ramp(190, 180, 8, 16).astype(np.uint8), 8), Lattice()),
+        "lattice-dicom": compress(chest_phantom(24, 20), small),
+        "lattice-max-error-1": compress(XRay(u8, 8), Lattice(1)),
+        "lattice-max-error-9-signed": compress(XRay(i10, 10), Lattice(9, tile=64)),
+        "lattice-max-error-500-16-bit": compress(XRay(u16, 16), Lattice(500, tile=64)),
+    }
+
+
+def rejected_lattice(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
+    plain, fitted, few = (good[f"lattice-{name}"] for name in ("8-bit", "fitted", "few-levels"))
+    head, parm, data = b"HEAD", b"PARM", b"DATA"
+
+    def flip(payload: bytearray) -> None:
+        payload[len(payload) // 2] ^= 4
+
+    return {
+        "lattice-no-such-model": ("ModelError", edit(plain, head, put(32, bytes(32)))),
+        "lattice-not-exact": ("CorruptError", edit(plain, head, put(2, b"\0"))),
+        "lattice-layers": ("CorruptError", edit(plain, head, put(5, b"\2"))),
+        "lattice-version-2": ("UnsupportedFormatError", edit(plain, parm, put(0, b"\2"))),
+        "lattice-unknown-flag": ("UnsupportedFormatError", edit(plain, parm, put(1, b"\x80"))),
+        "lattice-levels-beyond-bits": ("CorruptError", edit(plain, parm, put(2, b"\0\1"))),
+        "lattice-parameters-too-long": (
+            "CorruptError",
+            edit(plain, parm, lambda payload: payload.extend(b"\0")),
+        ),
+        "lattice-coefficients": ("CorruptError", edit(fitted, parm, put(9, b"\x7f\x7f\x7f"))),
+        "lattice-map": ("CorruptError", edit(few, parm, put(-4, b"\0"))),
+        "lattice-coded-byte": ("TruncatedError", edit(plain, data, flip)),
+        "lattice-coding-mode": ("CorruptError", edit(plain, data, put(0, b"\2"))),
+    }
+
+
 def rejected(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
     plain, network = good["stored-8-bit"], good["rnn-conv-8-bit"]
     chunks = split(plain)
@@ -161,10 +237,12 @@ def main() -> None:
     pack = MODELS / f"{TINY}.xrcpack"
     if not pack.exists():
         make_tiny_pack(pack)
+    if not (pack := MODELS / f"{TINY_LATTICE}.xrcpack").exists():
+        make_tiny_lattice_pack(pack)
     from xraycodec import decompress
     from xraycodec.container import hash_pixels, read_header
 
-    good = accepted()
+    good = accepted() | accepted_lattice()
     for name, data in good.items():
         path = HERE / "accepted" / f"{name}.xrc"
         if path.exists():
@@ -186,7 +264,7 @@ def main() -> None:
             np.save(path.with_suffix(".npy"), image.frames)
         path.write_bytes(data)
         path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    for name, (error, data) in rejected(good).items():
+    for name, (error, data) in (rejected(good) | rejected_lattice(good)).items():
         path = HERE / "rejected" / f"{name}.xrc"
         if path.exists():
             continue
