@@ -21,6 +21,7 @@ from xraycodec.training.lattice.export import export, phase_graph
 from xraycodec.training.lattice.loop import Settings, Trainer
 from xraycodec.training.lattice.network import FEATURE_CENTRE, LatticeNetwork, Shape
 from xraycodec.training.lattice.samples import Draw, draw_batch, quantised, vary
+from xraycodec.training.lattice.weights import load_weights, save_weights
 
 SHAPE = Shape(channels=8, pairs=(2, 1, 1), components=2)
 DRAW = Draw(batch=2, crop=32, per_image=1)
@@ -119,6 +120,22 @@ def test_checkpoint_of_other_sizes_is_refused(tmp_path: Path) -> None:
     other = trainer(tmp_path / "run", replace(SETTINGS, shape=Shape(channels=16)))
     with pytest.raises(ModelError, match="channels"):
         other.resume()
+
+
+def test_weights_to_go_on_from(tmp_path: Path) -> None:
+    run = trainer(tmp_path / "run")
+    run.run(lambda line: None)
+    run.save()
+    save_weights(run.average, SHAPE, tmp_path / "w.safetensors")
+    for source in (tmp_path / "w.safetensors", run.checkpoint):
+        other = trainer(tmp_path / "other")
+        other.start_from(source)
+        for name, value in run.average.items():
+            assert torch.equal(value, other.average[name])
+    with pytest.raises(ModelError, match="channels"):
+        load_weights(tmp_path / "w.safetensors", Shape(channels=16))
+    with pytest.raises(ModelError, match="no weights"):
+        load_weights(run.checkpoint, SHAPE)
 
 
 def test_metrics_are_json_lines(tmp_path: Path) -> None:

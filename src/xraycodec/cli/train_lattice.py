@@ -119,7 +119,7 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
 @click.option(
     "--init",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Start from the averaged weights of another run's checkpoint.",
+    help="Start from the weights of another run: its .safetensors file or checkpoint.",
 )
 @click.option("--seed", type=int, default=2019, show_default=True, help="Of crops and weights.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
@@ -213,6 +213,7 @@ def _export(trainer: Trainer, name: str, images: Radiographs, out: Path) -> int:
     from xraycodec.exact.pack import SUFFIX
     from xraycodec.files import write_atomically
     from xraycodec.training.lattice.export import export
+    from xraycodec.training.lattice.weights import save_weights
 
     chosen = images[:: max(1, len(images) // CARD_IMAGES)]
     coefficients = fit_image([image.astype("i4") for image in chosen], 1, None, 10**6)
@@ -224,5 +225,6 @@ def _export(trainer: Trainer, name: str, images: Radiographs, out: Path) -> int:
     )
     path = out / f"{name}{SUFFIX}"
     write_atomically(path, pack, overwrite=True)
-    click.echo(f"wrote {path} ({len(pack):,} bytes)")
+    save_weights(trainer.average, trainer.settings.shape, out / f"{name}.safetensors")
+    click.echo(f"wrote {path} ({len(pack):,} bytes) and the weights to go on from")
     return 0

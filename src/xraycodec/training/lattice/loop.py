@@ -20,6 +20,7 @@ import torch
 from xraycodec.errors import ModelError
 from xraycodec.training.lattice.network import LatticeNetwork, Shape
 from xraycodec.training.lattice.samples import Batch, Draw, draw_batch, validation_batches
+from xraycodec.training.lattice.weights import SUFFIX, load_weights
 
 CHECKPOINT_VERSION = 1
 NEAR_STEP = 5
@@ -111,12 +112,16 @@ class Trainer:
         partial.replace(self.checkpoint)
 
     def start_from(self, path: Path) -> None:
-        """Take the averaged weights of another run's checkpoint.
+        """Take the averaged weights of another run: its safetensors file or its checkpoint.
 
         Raises:
             ModelError: it holds networks of other sizes.
         """
-        self.network.load_state_dict(self._read(path)["average"])
+        if path.suffix == SUFFIX:
+            weights = load_weights(path, self.settings.shape)
+        else:
+            weights = self._read(path)["average"]
+        self.network.load_state_dict(weights)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
 
     def resume(self) -> None:
