@@ -151,36 +151,45 @@ def describe(
     count = len(offsets)
     stride = plane.shape[1]
     flat = plane.ravel()
-    jumps = np.empty(count, np.int64)
-    for k in range(count):
-        jumps[k] = offsets[k, 0] * stride + offsets[k, 1]
     least = 3 * (step << FRACTION)
     least_scale: Any = scale_of(least)
     ceiling = peak << FRACTION
     half = np.int64(1) << 31
-    difference = np.empty(count, np.int64)
+    # A row at a time, one neighbour after the other: loops that processors run in parallel lanes.
+    differences = np.empty((count, width), np.int32)
+    row_predictions = np.empty(width, np.int32)
+    activities = np.empty(width, np.int32)
+    reciprocals = np.empty(width, np.int64)
     for i in range(height):
         here = (PAD + row + 2 * i) * stride + PAD + column
+        row_predictions[:] = 0
+        for k in range(count):
+            start = here + offsets[k, 0] * stride + offsets[k, 1]
+            coefficient = np.int32(coefficients[k])
+            for j in range(width):
+                value = flat[start + 2 * j]
+                differences[k, j] = value
+                row_predictions[j] += coefficient * value
         for j in range(width):
-            total = np.int64(0)
-            for k in range(count):
-                value = np.int64(flat[here + jumps[k]])
-                difference[k] = value
-                total += coefficients[k] * value
-            prediction: Any = min(max(total << (FRACTION - 7), 0), ceiling)
-            activity = np.int64(0)
-            for k in range(count):
-                difference[k] = (difference[k] << FRACTION) - prediction
+            row_predictions[j] = min(max(row_predictions[j] << (FRACTION - 7), 0), ceiling)
+        activities[:] = 0
+        for k in range(count):
+            for j in range(width):
+                difference = (differences[k, j] << FRACTION) - row_predictions[j]
+                differences[k, j] = difference
                 if k < ACTIVITY_NEIGHBOURS:
-                    activity += abs(difference[k])
-            scale: Any = scale_of(max(activity, least))
+                    activities[j] += abs(difference)
+        for j in range(width):
+            prediction = np.int64(row_predictions[j])
+            scale: Any = scale_of(max(np.int64(activities[j]), least))
             reciprocal = _RECIPROCALS[scale]
-            for k in range(count):
-                feature = (difference[k] * reciprocal + half) >> 32
-                features[k, i, j] = CENTRE + min(max(feature, -CENTRE), CENTRE - 1)
+            reciprocals[j] = reciprocal
             features[count, i, j] = min(6 * (scale - least_scale), 255)
             features[count + 1, i, j] = min((prediction * reciprocal + half) >> 32, 255)
             features[count + 2, i, j] = min(((ceiling - prediction) * reciprocal + half) >> 32, 255)
             predictions[i, j] = prediction
             scales[i, j] = scale
-            here += 2
+        for k in range(count):
+            for j in range(width):
+                feature = (np.int64(differences[k, j]) * reciprocals[j] + half) >> 32
+                features[k, i, j] = CENTRE + min(max(feature, -CENTRE), CENTRE - 1)

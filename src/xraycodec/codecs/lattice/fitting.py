@@ -80,7 +80,7 @@ def fit(
     phase: Phase,
     step: int = 1,
     prior: npt.NDArray[np.int64] | None = None,
-    samples: int = 60_000,
+    samples: int = 30_000,
 ) -> npt.NDArray[np.int64]:
     """Fit the coefficients of one phase to some planes.
 
@@ -120,7 +120,7 @@ def fit_image(
     tiles: Sequence[npt.NDArray[np.int32]],
     step: int,
     prior: Sequence[Sequence[npt.NDArray[np.int64]]] | None,
-    samples: int = 60_000,
+    samples: int = 30_000,
 ) -> tuple[tuple[npt.NDArray[np.int64], ...], ...]:
     """Fit the coefficients of every set and phase to some tiles of an image.
 
