@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,7 +163,7 @@ def lattice(
         Shape(channels, pairs, components, not no_carry),
         Draw(batch=batch, crop=int(crop), deep=deep, near=near, fitted=not no_fit),
         steps=steps,
-        minutes=math.inf if minutes is None else minutes,
+        minutes=minutes,
         learning_rate=learning_rate,
         quantise_from=quantise_from,
         seed=seed,

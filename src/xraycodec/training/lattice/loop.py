@@ -46,7 +46,7 @@ class Settings:
     shape: Shape = field(default_factory=Shape)
     draw: Draw = field(default_factory=Draw)
     steps: int = 10_000
-    minutes: float = math.inf
+    minutes: float | None = None
     learning_rate: float = 2e-3
     warm_up: int = 50
     quantise_from: float = 0.7
@@ -168,7 +168,8 @@ class Trainer:
     def _done(self) -> float:
         """Share of the schedule that has passed."""
         settings = self.settings
-        return min(1.0, max(self.step / settings.steps, self.minutes / settings.minutes))
+        late = 0.0 if settings.minutes is None else self.minutes / settings.minutes
+        return min(1.0, max(self.step / settings.steps, late))
 
     def _learning_rate(self) -> float:
         settings = self.settings
