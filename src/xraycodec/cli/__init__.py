@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+from _thread import interrupt_main
 from importlib import import_module
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -68,12 +74,44 @@ def _exit(exit_code: int) -> None:
 
 def main() -> None:
     """Run ``xrc`` and exit; an interrupt leaves no partial file and no traceback."""
+    seen: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+        sys.unraisablehook = _interrupt_again
     try:
         exit_code = xrc.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("xrc: interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        _exit_interrupted()
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        exit_code = error.exit_code
+    except Exception:
+        # An interrupt inside of an extension's import comes out as an ImportError, and others of
+        # the sort; whatever it became, the user knows why.
+        if not seen:
+            raise
+        _exit_interrupted()
+    if seen:
+        _exit_interrupted()
     sys.exit(exit_code)
+
+
+def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """Repeat an interrupt that hit a callback of a library, where Python prints and drops it."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        threading.Timer(0.05, interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _exit_interrupted() -> NoReturn:
+    click.echo("xrc: interrupted", err=True)
+    sys.stdout.flush()
+    # Not sys.exit: where the interrupt hit code that libraries run from strings, Python would at
+    # its end still die of the signal. Files have been closed on the way here.
+    os._exit(INTERRUPTED)
