@@ -81,7 +81,7 @@ def test_help_explains_every_option(path: str) -> None:
         (("compress", "x.png", "--max-error", "-1"), "-1 is not in the range"),
         (("compress", "x.png", "--max-error", "65536"), "lattice takes 0 to 65535"),
         (("compress", "x.png", "--max-error", "0.5"), "'0.5' is not a valid integer"),
-        (("compress", "x.png", "--profile", "slow"), "'slow' is not one of 'best'"),
+        (("compress", "x.png", "--profile", "slow"), "'slow' is not"),
         (("compress", "x.png", "--codec", "jpeg"), "'jpeg' is not one of 'lattice', 'rnn-conv', "),
         (("compress", "x.png", "--threads", "-1"), "-1 is not in the range"),
         (("compress", "x.png", "--threads", "1000000"), "is not in the range"),
