@@ -100,7 +100,6 @@ def _forget_packs() -> None:
     for cached in (
         pack.named_pack,
         pack.find_pack,
-        model.model_by_name,
         model.model_by_digest,
     ):
         cached.cache_clear()

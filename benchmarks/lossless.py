@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,7 @@ import numpy as np
 from PIL import Image
 
 from environment import describe_environment
+from timing import best_seconds
 from xraycodec import Lattice, XRay, compress, decompress, read
 from xraycodec.codecs.lattice import PROFILES
 from xraycodec.image import Pixels
@@ -115,16 +115,6 @@ def packed(pixels: Pixels) -> tuple[Pixels, int]:
     used[values] = 1
     cost = len(imagecodecs.zlib_encode(np.packbits(used).tobytes(), level=9))
     return ranks.reshape(pixels.shape).astype(pixels.dtype), cost
-
-
-def best_seconds(work: Callable[[], object], repeats: int) -> float:
-    work()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 def speed(

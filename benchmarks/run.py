@@ -11,8 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import numpy as np
 
 import entropy as entropy_benchmark
 from environment import describe_environment
+from timing import best_seconds
 from xraycodec import RnnConv, Stored, XRay, compress, decompress, read
 from xraycodec.codecs.base import Codec
 from xraycodec.demo.phantom import chest_phantom
@@ -40,17 +39,6 @@ data = compress(image, RnnConv(8))
 decompress(data)
 print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, len(data))
 """
-
-
-def best_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Return the fastest of ``repeats`` runs, after one that does not count."""
-    work()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 def import_seconds(repeats: int = 5) -> float:

@@ -95,7 +95,7 @@ def _caches() -> list:  # type: ignore[type-arg]
     from xraycodec.codecs.lattice import model
     from xraycodec.exact import pack
 
-    return [pack.named_pack, pack.find_pack, model.model_by_name, model.model_by_digest]
+    return [pack.named_pack, pack.find_pack, model.model_by_digest]
 
 
 def test_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ class ExactNetwork:
 
     Attributes:
         graph: its operators, proven exact.
+        tensors: what each name in the graph stands for.
         backend: name of the interpreter that runs it.
     """
 
@@ -167,7 +168,8 @@ class ExactNetwork:
         chosen = backend or os.environ.get(BACKEND_VARIABLE, "")
         where = os.environ.get(DEVICE_VARIABLE, "") if device is None else device
         self.graph = read_graph(model)
-        self._widest = max(tensor.channels for tensor in prove(self.graph).values())
+        self.tensors = prove(self.graph)
+        self._widest = max(tensor.channels for tensor in self.tensors.values())
         self.backend = _trusted_backend(chosen or DEFAULT, where, chosen=bool(chosen))
         self._interpreter = BACKENDS[self.backend](model, self.graph, threads, where)
 

@@ -32,7 +32,7 @@ Pixels = npt.NDArray[Any]
 
 def forget_models() -> None:
     """Look for models again, in folders and with a backend that may have changed."""
-    for function in (named_pack, find_pack, model.model_by_name, model.model_by_digest):
+    for function in (named_pack, find_pack, model.model_by_digest):
         function.cache_clear()
 
 

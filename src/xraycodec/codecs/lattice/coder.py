@@ -53,31 +53,12 @@ class Encoder:
         distributions: Distributions,
         known: Plane,
     ) -> None:
-        from xraycodec.codecs.lattice.features import LOGARITHMS, MEAN_DEVIATIONS
         from xraycodec.entropy import mixture_kernels
 
         starts = np.empty(shape[0] * shape[1], np.uint32)
         sizes = np.empty_like(starts)
-        mixture_kernels.encode_phase(
-            self._truth[level],
-            known,
-            PAD,
-            phase.row,
-            phase.column,
-            *shape,
-            distributions.predictions,
-            distributions.scales,
-            MEAN_DEVIATIONS,
-            LOGARITHMS,
-            distributions.parameters,
-            self._setting.model.parameter_bits - 8,
-            self._setting.step,
-            self._setting.peak,
-            sigmoids(),
-            powers(),
-            starts,
-            sizes,
-        )
+        both = _known_to_both(phase, shape, distributions, self._setting)
+        mixture_kernels.encode_phase(self._truth[level], known, *(*both, starts, sizes))
         layer = layer_of(level)
         self._starts[layer].append(starts)
         self._sizes[layer].append(sizes)
@@ -215,7 +196,6 @@ class Decoder:
         distributions: Distributions,
         known: Plane,
     ) -> None:
-        from xraycodec.codecs.lattice.features import LOGARITHMS, MEAN_DEVIATIONS
         from xraycodec.entropy import mixture_kernels
 
         if self._position < 0:
@@ -229,20 +209,7 @@ class Decoder:
             self._state,
             self._position,
             known,
-            PAD,
-            phase.row,
-            phase.column,
-            *shape,
-            distributions.predictions,
-            distributions.scales,
-            MEAN_DEVIATIONS,
-            LOGARITHMS,
-            distributions.parameters,
-            self._setting.model.parameter_bits - 8,
-            self._setting.step,
-            self._setting.peak,
-            sigmoids(),
-            powers(),
+            *_known_to_both(phase, shape, distributions, self._setting),
         )
         if position > len(self._words):
             raise TruncatedError(f"{self._place}, layer {self._layer} ends too early")
@@ -262,6 +229,30 @@ class Decoder:
             )
         self._position += count
         return values
+
+
+def _known_to_both(
+    phase: Phase, shape: tuple[int, int], distributions: Distributions, setting: Setting
+) -> tuple[Any, ...]:
+    """What the kernels of both directions take of a phase, in their order."""
+    from xraycodec.codecs.lattice.features import LOGARITHMS, MEAN_DEVIATIONS  # imports numba
+
+    return (
+        PAD,
+        phase.row,
+        phase.column,
+        *shape,
+        distributions.predictions,
+        distributions.scales,
+        MEAN_DEVIATIONS,
+        LOGARITHMS,
+        distributions.parameters,
+        setting.model.parameter_bits - 8,
+        setting.step,
+        setting.peak,
+        sigmoids(),
+        powers(),
+    )
 
 
 def _uniform(value: int, peak: int) -> tuple[int, int]:

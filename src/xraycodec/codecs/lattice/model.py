@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from xraycodec.codecs.lattice.geometry import PHASES, SETS, Phase
 from xraycodec.errors import ModelError
-from xraycodec.exact.operators import Kind, Tensor, prove
+from xraycodec.exact.operators import Kind, Tensor
 from xraycodec.exact.pack import ModelPack, find_pack, named_pack
 from xraycodec.exact.runtime import ExactNetwork
 
@@ -62,22 +62,13 @@ def model_by_digest(digest: bytes, threads: int) -> Model:
     return _load(find_pack(digest), threads)
 
 
-@lru_cache(maxsize=4)
 def model_by_name(name: str, threads: int) -> Model:
     """Load a model to encode with.
 
     Raises:
         ModelError: it is not at hand, or no lattice model.
     """
-    pack = named_pack(name)
-    return model_by_digest(pack.digest, threads) if _is_found(pack) else _load(pack, threads)
-
-
-def _is_found(pack: ModelPack) -> bool:
-    try:
-        return find_pack(pack.digest) is not None
-    except ModelError:
-        return False
+    return model_by_digest(named_pack(name).digest, threads)
 
 
 def _load(pack: ModelPack, threads: int) -> Model:
@@ -107,8 +98,7 @@ def _network(
         raise ModelError(f"model pack {pack.name!r} has no member {member!r}")
     network = ExactNetwork(pack.members[member], threads=threads)
     graph = network.graph
-    tensors = prove(graph)
-    found = (graph.channels, {name: tensors[name] for name in graph.outputs})
+    found = (graph.channels, {name: network.tensors[name] for name in graph.outputs})
     needed = (
         phase.neighbours + EXTRAS + channels,
         {

@@ -94,7 +94,7 @@ def walk(shape: tuple[int, int], setting: Setting, coder: Coder, last_level: int
         last_level: level to end with: 0 is the whole tile, 1 half its size.
 
     Returns:
-        The last level, padded.
+        The last level, padded; the border holds nothing of use.
     """
     shapes = levels(*shape)
     model = setting.model
@@ -114,13 +114,10 @@ def walk(shape: tuple[int, int], setting: Setting, coder: Coder, last_level: int
 
 
 def _lower(above: Plane, shape: tuple[int, int]) -> Plane:
-    """A level of which only the pixels of the level above are known."""
-    from xraycodec.codecs.lattice.features import reflect
-
+    """A level of which only the pixels of the level above are known, its border not yet."""
     rows, columns = shape
     plane = np.zeros((rows + 2 * PAD, columns + 2 * PAD), np.int32)
     plane[PAD : PAD + rows : 2, PAD : PAD + columns : 2] = above[PAD:-PAD, PAD:-PAD]
-    reflect(plane)
     return plane
 
 
@@ -147,6 +144,7 @@ def _level(
         described = phase.neighbours + features.EXTRAS
         x = np.empty((1, described + model.channels, height, width), np.uint8)
         x[:, described:] = state
+        features.reflect(plane)
         features.describe(
             plane,
             phase.row,
@@ -163,7 +161,6 @@ def _level(
         state, parameters = found["state"], found["parameters"]
         flat = np.ascontiguousarray(parameters.reshape(parameters.shape[1], height * width))
         coder.phase(level, phase, extent, Distributions(predictions, scales, flat), plane)
-        features.reflect(plane)
     return state
 
 
