@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xraycodec.cli import train_options
 from xraycodec.cli.train_lattice import lattice
+from xraycodec.cli.train_toderici import toderici
 from xraycodec.errors import ImageError
 
 if TYPE_CHECKING:
@@ -27,21 +29,11 @@ def train() -> None:
 
 
 train.add_command(lattice)
+train.add_command(toderici)
 
 
 @train.command("rnn-conv")
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder in NIH's layout, or with train, validation and test in it.",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for checkpoint, metrics and model; training goes on from what it holds.",
-)
+@train_options.folders
 @click.option(
     "--segment",
     type=click.Choice(["128", "256"]),
@@ -79,13 +71,7 @@ train.add_command(lattice)
     show_default=True,
     help="Steps over which the learning rate rises.",
 )
-@click.option(
-    "--loss",
-    type=click.Choice(["l1", "log-mse"]),
-    default="l1",
-    show_default=True,
-    help="l1 is the paper's; log-mse maximises the mean PSNR.",
-)
+@train_options.loss
 @click.option(
     "--start",
     type=click.Choice(["random", "linear"]),
@@ -93,22 +79,11 @@ train.add_command(lattice)
     show_default=True,
     help="linear starts at the 16 x 16 block transform of the training crops.",
 )
-@click.option(
-    "--init",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Start from the weights of another run: its .safetensors file or checkpoint.",
-)
 @click.option("--augment", is_flag=True, help="Turn and flip crops.")
-@click.option("--seed", type=int, default=2019, show_default=True, help="Of crops and weights.")
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="bfloat16 is the faster where the processor has it.",
-)
+@train_options.start
+@train_options.precision
 @click.option("--compile", "compiled", is_flag=True, help="Compile the network first (needs gcc).")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
+@train_options.device
 @click.option(
     "--validate-every",
     type=click.IntRange(1),
@@ -126,12 +101,7 @@ def rnn_conv(
     and the L1 loss are the paper's; every departure is an option. An interrupted run goes on
     when the same command is given again.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise click.ClickException(
-            "training needs torch: pip install 'xraycodec[train]'"
-        ) from error
+    train_options.need_torch()
     from xraycodec.evaluation.crops import load_crops
     from xraycodec.training.loop import Settings, Trainer
 

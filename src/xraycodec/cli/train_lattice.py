@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xraycodec.cli import train_options
 from xraycodec.errors import ImageError
 
 if TYPE_CHECKING:
@@ -37,18 +38,7 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
 
 
 @click.command("lattice")
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder in NIH's layout, or with train, validation and test in it.",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for checkpoint, metrics and model; training goes on from what it holds.",
-)
+@train_options.folders
 @click.option("--name", default="lattice-best", show_default=True, help="Name of the model pack.")
 @click.option(
     "--channels",
@@ -76,11 +66,7 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
 @click.option(
     "--steps", type=click.IntRange(1), default=10_000, show_default=True, help="Of the optimiser."
 )
-@click.option(
-    "--minutes",
-    type=click.FloatRange(0, min_open=True),
-    help="End the schedule after this time instead, if steps have not ended it.",
-)
+@train_options.minutes
 @click.option(
     "--batch", type=click.IntRange(1), default=4, show_default=True, help="Crops in a batch."
 )
@@ -115,13 +101,8 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
     show_default=True,
     help="Share of the schedule after which weights and activations are rounded.",
 )
-@click.option(
-    "--init",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Start from the weights of another run: its .safetensors file or checkpoint.",
-)
-@click.option("--seed", type=int, default=2019, show_default=True, help="Of crops and weights.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
+@train_options.start
+@train_options.device
 def lattice(
     data: Path,
     out: Path,
@@ -148,12 +129,7 @@ def lattice(
     Every image must have one size and 8 bits; deeper ones are made of them. An interrupted run
     goes on when the same command is given again.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise click.ClickException(
-            "training needs torch: pip install 'xraycodec[train]'"
-        ) from error
+    train_options.need_torch()
     from xraycodec.training.lattice.images import load_images
     from xraycodec.training.lattice.loop import Settings, Trainer
     from xraycodec.training.lattice.network import Shape

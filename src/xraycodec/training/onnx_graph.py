@@ -8,6 +8,7 @@ the mean of two branches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,29 @@ class Graph:
 
     def to_bytes(self, output: str) -> bytes:
         """Close the graph: one input ``x``, one output, sizes free but for the channels."""
+        return self.close("rnn-conv", {"x": None}, {output: output})
+
+    def close(
+        self, name: str, inputs: Mapping[str, int | None], outputs: Mapping[str, str]
+    ) -> bytes:
+        """Close the graph over named inputs, each with its channels if they are known.
+
+        ``outputs`` maps the names outside to those inside. All are float32 of four axes.
+        """
         value = helper.make_tensor_value_info
+        for outside, inside in outputs.items():
+            if outside != inside:
+                self.nodes.append(helper.make_node("Identity", [inside], [outside]))
         graph = helper.make_graph(
             self.nodes,
-            "rnn-conv",
-            [value("x", TensorProto.FLOAT, ["batch", None, "height", "width"])],
-            [value(output, TensorProto.FLOAT, ["batch", None, None, None])],
+            name,
+            [
+                value(x, TensorProto.FLOAT, ["batch", channels, f"height_{x}", f"width_{x}"])
+                if len(inputs) > 1
+                else value(x, TensorProto.FLOAT, ["batch", channels, "height", "width"])
+                for x, channels in inputs.items()
+            ],
+            [value(y, TensorProto.FLOAT, ["batch", None, None, None]) for y in outputs],
             self.initialisers,
         )
         model = helper.make_model(

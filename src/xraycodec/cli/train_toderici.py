@@ -1,0 +1,124 @@
+"""``xrc train toderici``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xraycodec.cli import train_options
+from xraycodec.errors import ImageError
+
+if TYPE_CHECKING:
+    from xraycodec.evaluation.crops import Crops
+
+TABLE_CROPS = 1000
+"""Training crops that the frequency tables are counted over."""
+
+
+@click.command("toderici")
+@train_options.folders
+@click.option(
+    "--config",
+    type=click.Choice(["compact", "paper"]),
+    default="compact",
+    show_default=True,
+    help="Widths of the layers.",
+)
+@click.option(
+    "--segment",
+    type=click.Choice(["32", "64", "128", "256"]),
+    default="128",
+    show_default=True,
+    help="Side of the crops in pixels.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=20_000,
+    show_default=True,
+    help="Batches in all.",
+)
+@train_options.minutes
+@click.option(
+    "--batch", type=click.IntRange(1), default=8, show_default=True, help="Crops in a batch."
+)
+@click.option(
+    "--span",
+    type=click.Choice(["2", "4", "8", "16", "32"]),
+    default="8",
+    show_default=True,
+    help="Iterations between two steps of the optimiser.",
+)
+@click.option(
+    "--learning-rate", type=float, default=1e-3, show_default=True, help="After the warm-up."
+)
+@click.option(
+    "--warm-up",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Steps over which the learning rate rises.",
+)
+@train_options.loss
+@click.option("--augment", is_flag=True, help="Turn and flip crops.")
+@train_options.start
+@train_options.precision
+@train_options.device
+@click.option(
+    "--validate-every",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="Steps between validations.",
+)
+@click.option("--name", help="Name of the model pack; toderici-CONFIG without.")
+def toderici(data: Path, out: Path, init: Path | None, name: str | None, **values: Any) -> int:
+    """Train the baseline of Toderici et al. and export a model pack with its card.
+
+    One network serves every segment size and rate. An interrupted run goes on when the same
+    command is given again.
+    """
+    train_options.need_torch()
+    from xraycodec.evaluation.crops import load_crops
+    from xraycodec.training.toderici.loop import Settings, Trainer
+
+    settings = Settings(segment=int(values.pop("segment")), span=int(values.pop("span")), **values)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        crops = {
+            split: load_crops(data, split, settings.segment, settings.seed, out.parent / "crops")
+            for split in ("train", "validation")
+        }
+    except (OSError, ValueError, ImageError) as error:
+        raise click.ClickException(f"the crops cannot be cut: {error}") from error
+    trainer = Trainer(settings, crops["train"], crops["validation"], out)
+    if trainer.checkpoint.exists():
+        trainer.resume()
+        click.echo(f"resuming {trainer.checkpoint} at step {trainer.step}", err=True)
+    elif init is not None:
+        trainer.start_from(init)
+    (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
+    trainer.run(click.echo)
+    return _export(out, name or f"toderici-{settings.config}", crops["train"])
+
+
+def _export(run: Path, name: str, crops: Crops) -> int:
+    from safetensors.torch import save_file
+
+    from xraycodec.exact.pack import SUFFIX
+    from xraycodec.files import write_atomically
+    from xraycodec.training.toderici.export import export_pack, load_network, model_card
+
+    network, training = load_network(run / "checkpoint.pt")
+    pack = export_pack(network, name, crops[:TABLE_CROPS], training)
+    write_atomically(run / f"{name}{SUFFIX}", pack, overwrite=True)
+    card = model_card(name, pack, training, run / "metrics.jsonl")
+    write_atomically(run / f"{name}.md", card.encode(), overwrite=True)
+    halves = {key: value.half().contiguous() for key, value in network.state_dict().items()}
+    save_file(halves, run / f"{name}.safetensors", {"configuration": network.config.name})
+    click.echo(f"wrote {run / name}{SUFFIX} ({len(pack):,} bytes), its card and its weights")
+    return 0

@@ -1,0 +1,1 @@
+"""Training of the baseline of Toderici et al. (CVPR 2017)."""
