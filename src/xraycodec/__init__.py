@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from xraycodec.codecs.lattice import Lattice
     from xraycodec.codecs.rnn_conv import RnnConv
     from xraycodec.codecs.stored import Stored
+    from xraycodec.codecs.toderici import Toderici
     from xraycodec.container import Inspection, Limits, inspect
     from xraycodec.files import read, write
     from xraycodec.image import XRay
     from xraycodec.parts import PartialImage, decompress_part
     from xraycodec.pipeline import PixelDriftWarning, Verification, compress, decompress, verify
+    from xraycodec.prefix import PrefixImage, decompress_prefix
 
 __version__ = "0.1.0"
 
@@ -42,13 +44,16 @@ _HOME = {
     "Limits": "xraycodec.container",
     "PartialImage": "xraycodec.parts",
     "PixelDriftWarning": "xraycodec.pipeline",
+    "PrefixImage": "xraycodec.prefix",
     "RnnConv": "xraycodec.codecs.rnn_conv",
     "Stored": "xraycodec.codecs.stored",
+    "Toderici": "xraycodec.codecs.toderici",
     "Verification": "xraycodec.pipeline",
     "XRay": "xraycodec.image",
     "compress": "xraycodec.pipeline",
     "decompress": "xraycodec.pipeline",
     "decompress_part": "xraycodec.parts",
+    "decompress_prefix": "xraycodec.prefix",
     "inspect": "xraycodec.container",
     "read": "xraycodec.files",
     "verify": "xraycodec.pipeline",
@@ -69,8 +74,10 @@ __all__ = [
     "OptionError",
     "PartialImage",
     "PixelDriftWarning",
+    "PrefixImage",
     "RnnConv",
     "Stored",
+    "Toderici",
     "TruncatedError",
     "UnsupportedFormatError",
     "UnsupportedImageError",
@@ -81,6 +88,7 @@ __all__ = [
     "compress",
     "decompress",
     "decompress_part",
+    "decompress_prefix",
     "inspect",
     "read",
     "verify",

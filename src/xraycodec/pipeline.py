@@ -20,7 +20,7 @@ class PixelDriftWarning(UserWarning):
     """Decoded pixels differ from those of the machine that encoded.
 
     Only for codecs whose decoder still computes in floating point; the stream itself was proven
-    intact by its checksums and the digest of its codes.
+    intact by its checksums, that of rnn-conv by the digest of its codes as well.
     """
 
 
@@ -104,7 +104,8 @@ def decompress(
         progress: called with steps done and steps in all.
 
     Raises:
-        FormatError: the file is damaged, cut off, or of a later version.
+        FormatError: the file is damaged, cut off, or of a later version. Of one that was cut off,
+            `decompress_prefix` and `decompress_part` may give what it still holds.
         LimitError: a size exceeds ``limits``.
         ModelError: the model pack that it names is not at hand.
     """
@@ -113,7 +114,7 @@ def decompress(
     if not identical:
         warnings.warn(
             "decoded pixels differ from the encoder's: this codec computes in floating point"
-            " (spec/rnn-conv.md gives the tolerance)",
+            " (its specification gives the tolerance)",
             PixelDriftWarning,
             stacklevel=2,
         )

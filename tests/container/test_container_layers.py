@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import tracemalloc
 from dataclasses import replace
 
 import container_bytes as by_hand
@@ -60,7 +61,7 @@ def test_the_writer_gives_the_bytes_that_the_spec_says() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.data(), st.integers(1, 8), st.integers(1, 2), st.integers(1, 5))
+@given(st.data(), st.sampled_from([*range(1, 10), 31, 32]), st.integers(1, 2), st.integers(1, 5))
 def test_round_trip(data: st.DataObject, layers: int, frames: int, rows: int) -> None:
     header = replace(HEADER, layers=layers, frames=frames, rows=rows)
     count = header.payload_count
@@ -93,22 +94,54 @@ def test_there_is_no_payload_beyond_the_grid(axis: int, beyond: int) -> None:
         HEADER.payload_index(*place)
 
 
-@pytest.mark.parametrize("layers", [0, 9])
+@pytest.mark.parametrize("layers", [0, 33])
 def test_the_header_refuses(layers: int) -> None:
-    with pytest.raises(OptionError, match=f"layers is {layers}; allowed are 1 to 8"):
+    with pytest.raises(OptionError, match=f"layers is {layers}; allowed are 1 to 32"):
         replace(HEADER, layers=layers)
 
 
-@pytest.mark.parametrize("layers", range(1, 9))
+@pytest.mark.parametrize("layers", range(1, 33))
 def test_version_and_layers_in_the_bytes_of_head(layers: int) -> None:
     packed = pack_header(replace(HEADER, layers=layers))
-    assert packed[:2] == (b"\1\0" if layers == 1 else b"\1\1")
+    assert packed[:2] == bytes([1, (layers > 1) + (layers > 8)])
     assert packed[5:8] == bytes([layers - 1, 0, 0])
 
 
 def test_layers_do_not_hang_on_the_minor_version() -> None:
-    head = by_hand.head(minor=0, layers=2, frames=2, rows=3)
-    assert parse(layered.stream_with(b"HEAD", head)).header == HEADER
+    for minor in (0, 1, 2, 9):
+        head = by_hand.head(minor=minor, layers=2, frames=2, rows=3)
+        assert parse(layered.stream_with(b"HEAD", head)).header == HEADER
+
+
+def test_a_stream_of_32_layers_made_by_hand_from_the_spec() -> None:
+    payloads = [bytes([number]) * (number % 3) for number in range(32)]
+    parts = [
+        (b"HEAD", by_hand.head(minor=2, layers=31, rows=2, columns=2)),
+        (b"PARM", b""),
+        (b"INDX", bytes([32, *[1] * 32, *map(len, payloads)])),
+        *((b"DATA", payload) for payload in payloads),
+        (b"HASH", by_hand.hash_payload()),
+        (b"DONE", b""),
+    ]
+    header = replace(HEADER, layers=32, frames=1, rows=2, columns=2)
+    assert build(header, b"", payloads, by_hand.DIGEST) == by_hand.stream(parts)
+    container = parse(by_hand.stream(parts))
+    assert (container.header, list(container.payloads)) == (header, payloads)
+
+
+def test_a_claim_of_many_payloads_takes_no_memory() -> None:
+    """2^20 tiles of 32 layers: refused before an array of their number is made."""
+    head = by_hand.head(minor=2, layers=31, rows=2**11, columns=2**11)
+    data = layered.stream_with(b"HEAD", head)
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitError, match="claims 32 layers of 1048576 tiles = 33554432 pay"):
+            parse(data)
+        with pytest.raises(CorruptError, match="has 29 bytes; 32 layers of 1048576 tiles need"):
+            parse(data, Limits(max_tiles=2**40))
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_writer_wants_every_payload() -> None:
@@ -132,10 +165,10 @@ def assert_rejected(data: bytes, error: type[XrayCodecError], message: str) -> N
     assert str(caught.value) in inspect(data).problems
 
 
-@pytest.mark.parametrize("value", [8, 9, 255])
+@pytest.mark.parametrize("value", [32, 33, 255])
 def test_more_layers_than_this_version_knows(value: int) -> None:
-    data = layered.stream_with(b"HEAD", by_hand.head(minor=1, layers=value))
-    message = f"chunk 'HEAD' at byte 8 has {value + 1} layers; this reader knows 1 to 8"
+    data = layered.stream_with(b"HEAD", by_hand.head(minor=2, layers=value))
+    message = f"chunk 'HEAD' at byte 8 has {value + 1} layers; this reader knows 1 to 32"
     assert_rejected(data, UnsupportedFormatError, message)
 
 

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training needs torch: xraycodec[train]")
 import onnxruntime
-
 from training_building import randomise, wavy_crops
 
 from xraycodec.cli import xrc

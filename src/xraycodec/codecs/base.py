@@ -102,6 +102,9 @@ class Codec(ABC):
     codec_id: ClassVar[str]
     """Four characters that name the codec in a stream."""
 
+    layers_refine: ClassVar[bool] = False
+    """Whether the first layers of a stream alone give the whole image, coarser than all do."""
+
     @abstractmethod
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
         """Compress every frame of ``image``."""
@@ -115,6 +118,30 @@ class Codec(ABC):
             FormatError: parameters or payload are damaged.
             ModelError: the model pack that the stream names is not at hand.
         """
+
+    @staticmethod
+    def decode_prefix(
+        header: Header,
+        parameters: bytes,
+        payloads: Sequence[Buffer],
+        threads: int,
+        progress: Progress = no_progress,
+    ) -> Pixels:
+        """Return the pixels, ``(frame, row, column)``, that the first layers alone give.
+
+        Args:
+            header: of the stream.
+            parameters: of the stream.
+            payloads: all of the first layers, as many of these as there are; at least one.
+            threads: 0 for every core.
+            progress: called with steps done and steps in all.
+
+        Raises:
+            OptionError: layers of this codec do not refine the image.
+            FormatError: header, parameters or payloads are damaged.
+            ModelError: the model pack that the stream names is not at hand.
+        """
+        raise _no_prefix(header)
 
     @staticmethod
     def payloads_of(header: Header, part: Part) -> list[int]:
@@ -151,6 +178,19 @@ class Codec(ABC):
             ModelError: the model pack that the stream names is not at hand.
         """
         raise _whole_only(header)
+
+
+def _no_prefix(header: Header) -> OptionError:
+    from xraycodec.codecs.registry import name_of  # which imports this module
+
+    instead = (
+        "its first layers are smaller images, which a scale asks for"
+        if header.layers > 1
+        else "it has one layer, needed whole"
+    )
+    return OptionError(
+        f"codec {name_of(header.codec)!r} does not refine the image layer by layer; {instead}"
+    )
 
 
 def _whole_only(header: Header) -> OptionError:

@@ -11,7 +11,9 @@ from xraycodec.image import PhotometricInterpretation
 
 MAJOR = 1
 NO_MODEL = bytes(32)
-MAX_LAYERS = 8
+MAX_LAYERS = 32
+_MAX_LAYERS_1_1 = 8
+"""What readers of version 1.1 know."""
 
 # major, minor, flags, bits stored, photometric interpretation, layers - 1, two reserved bytes,
 # frames, rows, columns, tile, maximum error, codec, model
@@ -39,7 +41,7 @@ class Header:
             0 is lossless (and needs ``exact``), ``None`` promises nothing.
         codec: four ASCII letters or digits.
         model: SHA-256 of the model pack, :data:`NO_MODEL` for a codec without one.
-        layers: payloads that each tile is stored in, 1 to 8, such as one a resolution.
+        layers: payloads that each tile is stored in, 1 to 32, such as one a resolution.
 
     Raises:
         OptionError: a field outside these bounds.
@@ -161,12 +163,19 @@ class Header:
         return index
 
 
+def minor_version(layers: int) -> int:
+    """Lowest minor version with this number of layers: streams keep the bytes of older versions."""
+    if layers == 1:
+        return 0
+    return 1 if layers <= _MAX_LAYERS_1_1 else 2
+
+
 def pack_header(header: Header) -> bytes:
     """Serialise HEAD's payload."""
     codes = {name: code for code, name in _PHOTOMETRIC.items()}
     return _HEAD.pack(
         MAJOR,
-        int(header.layers > 1),  # streams without layers stay those of version 1.0
+        minor_version(header.layers),
         _SIGNED * header.signed | _EXACT * header.exact,
         header.bits_stored,
         codes[header.photometric_interpretation],
