@@ -23,6 +23,8 @@ SSIM_SIGMA = 1.5
 SSIM_K1 = 0.01
 SSIM_K2 = 0.03
 
+Plane = Pixels | npt.NDArray[np.float32]
+
 _BAND_PIXELS = 1 << 17
 """Pixels worked on at a time: 1 MB of float64 for each intermediate result."""
 
@@ -56,8 +58,8 @@ def measure(reference: XRay, test: XRay) -> Fidelity:
     check_comparable(reference, test)
     error = mse(reference.pixels, test.pixels)
     return Fidelity(
-        psnr_db=_decibels(error, reference.peak),
-        ssim=ssim(_from_zero(reference), _from_zero(test), reference.peak),
+        psnr_db=decibels(error, reference.peak),
+        ssim=ssim(from_zero(reference), from_zero(test), reference.peak),
         max_error=max_error(reference.pixels, test.pixels),
         mse=error,
     )
@@ -79,7 +81,7 @@ def check_comparable(reference: XRay, test: XRay) -> None:
     )
     if ours != theirs:
         raise ValueError(f"test image is {', '.join(theirs)}; the reference is {', '.join(ours)}")
-    _check_pixels(reference.pixels, test.pixels)
+    check_pixels(reference.pixels, test.pixels)
 
 
 def mse(reference: Pixels, test: Pixels) -> float:
@@ -107,8 +109,8 @@ def psnr_db(reference: Pixels, test: Pixels, peak: float) -> float:
         ValueError: as :func:`mse`, or ``peak`` is not a positive number.
         TypeError: as :func:`mse`.
     """
-    _check_peak(peak)
-    return _decibels(mse(reference, test), peak)
+    check_peak(peak)
+    return decibels(mse(reference, test), peak)
 
 
 def ssim(reference: Pixels, test: Pixels, peak: float) -> float:
@@ -127,20 +129,26 @@ def ssim(reference: Pixels, test: Pixels, peak: float) -> float:
         ValueError: as :func:`mse`, or ``peak`` is not a positive number.
         TypeError: as :func:`mse`.
     """
-    _check_pixels(reference, test)
-    _check_peak(peak)
-    pairs = zip(_frames(reference), _frames(test), strict=True)
+    check_pixels(reference, test)
+    check_peak(peak)
+    pairs = zip(frames_of(reference), frames_of(test), strict=True)
     values = [_ssim_of_frame(x, y, peak) for x, y in pairs]
     return math.fsum(values) / len(values)
 
 
-def _ssim_of_frame(x: Pixels, y: Pixels, peak: float) -> float:
+def similarity_maps(
+    x: Plane, y: Plane, peak: float
+) -> Iterator[tuple[slice, npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """The two terms of SSIM at every window of a ``(row, column)`` plane, a band at a time.
+
+    Yields the rows of the map that a band covers, its luminance term, and its contrast and
+    structure in one term, both ``(row, column)``; SSIM is their product. Position (0, 0) of the map
+    is the window whose centre lies `window_margins` pixels into the plane.
+    """
     rows, columns = map(int, x.shape)
     down, across = _ssim_window(rows), _ssim_window(columns)
     c1, c2 = (SSIM_K1 * peak) ** 2, (SSIM_K2 * peak) ** 2
-    positions = rows - len(down) + 1
-    total = 0.0
-    for top, bottom in _bands(positions, columns):
+    for top, bottom in bands(rows - len(down) + 1, columns):
         reach = slice(top, bottom + len(down) - 1)
         a, b = x[reach].astype(np.float64), y[reach].astype(np.float64)
         mean_a = _filtered(a, down, across)
@@ -150,10 +158,23 @@ def _ssim_of_frame(x: Pixels, y: Pixels, peak: float) -> float:
         means_product = mean_a * mean_b
         variances = _filtered(a * a + b * b, down, across) - means_squared
         covariance = _filtered(a * b, down, across) - means_product
-        similarity = (2 * means_product + c1) * (2 * covariance + c2)
-        similarity /= (means_squared + c1) * (variances + c2)
-        total += float(similarity.sum())
-    return total / (positions * (columns - len(across) + 1))
+        luminance = (2 * means_product + c1) / (means_squared + c1)
+        structure = (2 * covariance + c2) / (variances + c2)
+        yield slice(top, bottom), luminance, structure
+
+
+def window_margins(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns at each edge of a ``(row, column)`` plane that no SSIM window centres on."""
+    rows, columns = shape
+    return len(_ssim_window(rows)) // 2, len(_ssim_window(columns)) // 2
+
+
+def _ssim_of_frame(x: Pixels, y: Pixels, peak: float) -> float:
+    total, positions = 0.0, 0
+    for _, luminance, structure in similarity_maps(x, y, peak):
+        total += float(np.vdot(luminance, structure))
+        positions += structure.size
+    return total / positions
 
 
 def _ssim_window(length: int) -> npt.NDArray[np.float64]:
@@ -183,24 +204,26 @@ def _filtered(
 
 def _differences(reference: Pixels, test: Pixels) -> Iterator[npt.NDArray[np.int64]]:
     """``test - reference``, a band of rows at a time, flat; int64 neither wraps nor overflows."""
-    _check_pixels(reference, test)
-    for x, y in zip(_frames(reference), _frames(test), strict=True):
-        for top, bottom in _bands(*x.shape):
+    check_pixels(reference, test)
+    for x, y in zip(frames_of(reference), frames_of(test), strict=True):
+        for top, bottom in bands(*x.shape):
             step = np.subtract(y[top:bottom], x[top:bottom], dtype=np.int64)
             yield step.reshape(-1)
 
 
-def _bands(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+def bands(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """First row and row past the last of each band of a plane that is worked on at a time."""
     height = max(1, _BAND_PIXELS // columns)
     for top in range(0, rows, height):
         yield top, min(rows, top + height)
 
 
-def _frames(pixels: Pixels) -> Pixels:
+def frames_of(pixels: Pixels) -> Pixels:
+    """The pixels as ``(frame, row, column)``, one frame for a single image."""
     return pixels if pixels.ndim == 3 else pixels[None]
 
 
-def _from_zero(image: XRay) -> Pixels:
+def from_zero(image: XRay) -> Pixels:
     """The pixels less the lowest value that the bits stored allow, as unsigned integers."""
     if not image.signed:
         return image.pixels
@@ -211,11 +234,18 @@ def _from_zero(image: XRay) -> Pixels:
     return shifted
 
 
-def _decibels(error: float, peak: float) -> float:
+def decibels(error: float, peak: float) -> float:
+    """PSNR of a mean squared error: ``10 log10(peak^2 / error)``, infinite for none."""
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
 
-def _check_pixels(reference: Pixels, test: Pixels) -> None:
+def check_pixels(reference: Pixels, test: Pixels) -> None:
+    """Refuse pixels that cannot be compared.
+
+    Raises:
+        ValueError: the shapes differ, are not of two or three axes, or hold no pixel.
+        TypeError: a pixel type other than those of ``XRay``.
+    """
     if reference.shape != test.shape:
         raise ValueError(f"test image has shape {test.shape}; the reference has {reference.shape}")
     if reference.ndim not in (2, 3) or reference.size == 0:
@@ -230,6 +260,11 @@ def _check_pixels(reference: Pixels, test: Pixels) -> None:
             )
 
 
-def _check_peak(peak: float) -> None:
+def check_peak(peak: float) -> None:
+    """Refuse a peak that is no positive number.
+
+    Raises:
+        ValueError: it is not.
+    """
     if not (peak > 0 and math.isfinite(peak)):
         raise ValueError(f"peak is {peak}; allowed are positive numbers")
