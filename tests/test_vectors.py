@@ -26,8 +26,8 @@ def own_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_vector_is_missing() -> None:
-    assert len(ACCEPTED) == 27
-    assert len(REJECTED) == 31
+    assert len(ACCEPTED) == 34
+    assert len(REJECTED) == 45
 
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)
@@ -45,7 +45,7 @@ def test_accepted(path: Path) -> None:
         assert hash_pixels(image.pixels, image.bits_stored).hex() == facts["pixels_sha256"]
     else:
         expected = np.load(path.with_suffix(".npy")).astype(np.int64)
-        # One grey level: spec/rnn-conv.md, section 6.
+        # One grey level: spec/rnn-conv.md, section 6, and spec/toderici.md, section 7.
         assert np.abs(image.frames.astype(np.int64) - expected).max() <= 1
 
 
@@ -72,3 +72,15 @@ def test_rejected(path: Path) -> None:
     with pytest.raises(xraycodec.XrayCodecError) as raised:
         xraycodec.decompress(path.read_bytes())
     assert type(raised.value).__name__ == error
+
+
+def test_a_cut_stream_gives_its_first_layers() -> None:
+    whole = (VECTORS / "accepted" / "toderici-8-bit.xrc").read_bytes()
+    cut = (VECTORS / "rejected" / "toderici-cut-after-2-layers.xrc").read_bytes()
+    assert whole.startswith(cut)
+    found, expected = (
+        xraycodec.decompress_prefix(data, layers=layers)
+        for data, layers in ((cut, None), (whole, 2))
+    )
+    assert (found.layers, found.of_layers) == (2, 4)
+    np.testing.assert_array_equal(found.image.pixels, expected.image.pixels)

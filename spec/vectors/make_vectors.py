@@ -1,8 +1,8 @@
 """Write the test vectors; run by hand when the format grows, never by a test.
 
 A vector that exists is never replaced: a file once accepted decodes for ever, a file once rejected
-stays rejected. The RNNC and LTTC vectors use tiny untrained networks of their own, `models/`, so
-that they do not hang on the weights of the day.
+stays rejected. The RNNC, LTTC and TODE vectors use tiny untrained networks of their own, `models/`,
+so that they do not hang on the weights of the day.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,7 @@ HERE = Path(__file__).parent
 MODELS = HERE / "models"
 TINY = "rnn-conv-vectors-128"
 TINY_LATTICE = "lattice-vectors"
+TINY_TODERICI = "toderici-vectors"
 Chunks = list[tuple[bytes, bytes]]
 
 
@@ -63,6 +65,14 @@ def make_tiny_lattice_pack(path: Path) -> None:
     network.quantise()
     prior = fit_image([ramp(200, 200, 8, 1).astype(np.int32)], 1, None)
     path.write_bytes(export(network, TINY_LATTICE, prior, {"note": "untrained"}))
+
+
+def make_tiny_toderici_pack(path: Path) -> None:
+    """Build the hand-made networks that the tests use as well."""
+    sys.path.insert(0, str(HERE.parents[1] / "tests"))
+    from toderici_building import tiny_pack
+
+    path.write_bytes(tiny_pack(name=TINY_TODERICI))
 
 
 def ramp(rows: int, columns: int, bits: int, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -174,6 +184,65 @@ def accepted_lattice() -> dict[str, bytes]:
     }
 
 
+def accepted_toderici() -> dict[str, bytes]:
+    from xraycodec import Toderici, XRay, compress
+    from xraycodec.codecs.toderici import codec as toderici
+    from xraycodec.demo.phantom import chest_phantom
+
+    # The vectors' own pack in place of the trained one.
+    toderici.CONFIGURATION = TINY_TODERICI.removeprefix("toderici-")
+    u8, u12 = ramp(45, 70, 8, 21).astype(np.uint8), ramp(50, 41, 12, 22).astype(np.uint16)
+    u16 = ramp(2 * 70, 75, 16, 23).astype(np.uint16).reshape(2, 70, 75)
+    i10 = (ramp(37, 29, 10, 24) - 512).astype(np.int16)
+    return {
+        "toderici-8-bit": compress(XRay(u8, 8), Toderici(4, 32)),
+        "toderici-1-iteration": compress(XRay(u8, 8), Toderici(1)),
+        "toderici-12-iterations": compress(XRay(u12, 12), Toderici(12, 64)),
+        "toderici-12-bit-monochrome1": compress(XRay(u12, 12, "MONOCHROME1"), Toderici(6)),
+        "toderici-tiles-frames": compress(XRay(u16, 16), Toderici(5, 32)),
+        "toderici-signed": compress(XRay(i10, 10), Toderici(3, 16)),
+        "toderici-dicom": compress(chest_phantom(24, 20), Toderici(2, 16)),
+    }
+
+
+def rejected_toderici(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
+    plain, most = good["toderici-8-bit"], good["toderici-12-iterations"]
+    head, parm = b"HEAD", b"PARM"
+
+    def one_more(index: bytearray) -> None:  # one tile a layer: C chunks, C ones, C sizes
+        index[:] = bytes([13, *[1] * 13, *index[13:], index[-1]])
+
+    chunks = split(edit(edit(most, head, put(5, b"\x0c")), b"INDX", one_more))
+    last = max(place for place, (kind, _) in enumerate(chunks) if kind == b"DATA")
+    flipped = bytearray(plain)
+    flipped[plain.rindex(b"DATA") + 12] ^= 1
+    return {
+        "toderici-no-such-model": ("ModelError", edit(plain, head, put(32, bytes(32)))),
+        "toderici-exact": ("CorruptError", edit(plain, head, put(2, b"\2"))),
+        "toderici-max-error": ("CorruptError", edit(plain, head, put(24, b"\7\0\0\0"))),
+        "toderici-tile": ("CorruptError", edit(plain, head, put(20, b"\x21\0\0\0"))),
+        "toderici-layers-beyond-model": (
+            "CorruptError",
+            join([*chunks[: last + 1], *chunks[last:]]),
+        ),
+        "toderici-33-layers": ("UnsupportedFormatError", edit(plain, head, put(5, b"\x20"))),
+        "toderici-version-2": ("UnsupportedFormatError", edit(plain, parm, put(0, b"\2"))),
+        "toderici-reserved-flag": ("UnsupportedFormatError", edit(plain, parm, put(1, b"\2"))),
+        "toderici-low": ("CorruptError", edit(plain, parm, put(4, b"\0\1\0\0"))),
+        "toderici-span-0": ("CorruptError", edit(plain, parm, put(8, bytes(4)))),
+        "toderici-parameters-too-long": (
+            "CorruptError",
+            edit(plain, parm, lambda payload: payload.extend(b"\0")),
+        ),
+        "toderici-cut-after-2-layers": (
+            "TruncatedError",
+            plain[: [at for at in range(len(plain)) if plain[at : at + 4] == b"DATA"][2]],
+        ),
+        "toderici-crc": ("CorruptError", bytes(flipped)),
+        "toderici-coded-byte": ("CorruptError", edit(plain, b"DATA", put(0, b"\xff\xff\0\0"))),
+    }
+
+
 def rejected_lattice(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
     plain, fitted, few = (good[f"lattice-{name}"] for name in ("8-bit", "fitted", "few-levels"))
     head, parm, data = b"HEAD", b"PARM", b"DATA"
@@ -239,10 +308,12 @@ def main() -> None:
         make_tiny_pack(pack)
     if not (pack := MODELS / f"{TINY_LATTICE}.xrcpack").exists():
         make_tiny_lattice_pack(pack)
+    if not (pack := MODELS / f"{TINY_TODERICI}.xrcpack").exists():
+        make_tiny_toderici_pack(pack)
     from xraycodec import decompress
     from xraycodec.container import hash_pixels, read_header
 
-    good = accepted() | accepted_lattice()
+    good = accepted() | accepted_lattice() | accepted_toderici()
     for name, data in good.items():
         path = HERE / "accepted" / f"{name}.xrc"
         if path.exists():
@@ -264,7 +335,8 @@ def main() -> None:
             np.save(path.with_suffix(".npy"), image.frames)
         path.write_bytes(data)
         path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    for name, (error, data) in (rejected(good) | rejected_lattice(good)).items():
+    bad = rejected(good) | rejected_lattice(good) | rejected_toderici(good)
+    for name, (error, data) in bad.items():
         path = HERE / "rejected" / f"{name}.xrc"
         if path.exists():
             continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xraycodec.codecs.base import Codec, Progress, no_progress
-from xraycodec.codecs.registry import codec_by_id
+from xraycodec.codecs.registry import codec_by_id, name_of
 from xraycodec.container import Container, Limits, build, hash_pixels, parse
 from xraycodec.errors import CorruptError
 from xraycodec.image import Pixels, XRay
@@ -114,7 +114,7 @@ def decompress(
     if not identical:
         warnings.warn(
             "decoded pixels differ from the encoder's: this codec computes in floating point"
-            " (its specification gives the tolerance)",
+            f" (spec/{name_of(container.header.codec)}.md gives the tolerance)",
             PixelDriftWarning,
             stacklevel=2,
         )

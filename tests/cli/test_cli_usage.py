@@ -69,7 +69,10 @@ def test_help_explains_every_option(path: str) -> None:
         (("compress", "x.png", "--codec", "stored", "--ratio", "8"), "rnn-conv, not with stored"),
         (("compress", "x.png", *RNN_CONV, "--max-error", "0"), "--max-error goes with --codec lat"),
         (("compress", "x.png", *RNN_CONV, "--profile", "best"), "--profile goes with --codec lat"),
-        (("compress", "x.png", "--codec", "stored", "--tile", "64"), "lattice or rnn-conv, not"),
+        (
+            ("compress", "x.png", "--codec", "stored", "--tile", "64"),
+            "lattice, rnn-conv or toderici, not",
+        ),
         (("compress", "x.png", "--tile", "100"), "tile 100; lattice takes multiples of 8 from 64"),
         (("compress", "x.png", "--tile", "56"), "tile 56; lattice takes multiples of 8 from 64"),
         (("compress", "x.png", "--tile", "4104"), "tile 4104; lattice takes"),

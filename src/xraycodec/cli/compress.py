@@ -31,7 +31,12 @@ def _is_image(path: Path) -> bool:
 
 IMAGES = Wanted("image file", _is_image)
 
-_TAKES = {"lattice": ("max_error", "profile", "tile"), "rnn-conv": ("ratio", "tile"), "stored": ()}
+_TAKES = {
+    "lattice": ("max_error", "profile", "tile"),
+    "rnn-conv": ("ratio", "tile"),
+    "toderici": ("iterations", "tile"),
+    "stored": (),
+}
 
 
 @click.command()
@@ -44,8 +49,9 @@ _TAKES = {"lattice": ("max_error", "profile", "tile"), "rnn-conv": ("ratio", "ti
     type=click.Choice(NAMES),
     default="lattice",
     show_default=True,
-    help="lattice keeps every bit, or every pixel within --max-error; rnn-conv is lossy without"
-    " a bound; stored keeps every bit without a model.",
+    help="lattice keeps every bit, or every pixel within --max-error; rnn-conv and toderici are"
+    " lossy without a bound, and files of toderici refine the image step by step; stored keeps"
+    " every bit without a model.",
 )
 @click.option(
     "--max-error",
@@ -64,13 +70,15 @@ _TAKES = {"lattice": ("max_error", "profile", "tile"), "rnn-conv": ("ratio", "ti
     help="lattice: best gives the smallest files, fast takes less time.",
 )
 @options.ratio
+@options.iterations
 @click.option(
     "--tile",
     type=int,
     metavar="PIXELS",
-    show_default=f"lattice {DEFAULT_TILE}, rnn-conv 256",
+    show_default=f"lattice {DEFAULT_TILE}, rnn-conv 256, toderici 256",
     help="Side of the tiles. lattice: a multiple of 8 from 64 to 4096; with small ones,"
-    " decompress --region reads and computes less, but files are larger. rnn-conv: 128 or 256.",
+    " decompress --region reads and computes less, but files are larger. rnn-conv: 128 or 256."
+    " toderici: a multiple of 16 from 16 to 512.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
 @options.threads
@@ -84,6 +92,7 @@ def compress(
     max_error: int,
     profile: str,
     ratio: float,
+    iterations: int,
     tile: int | None,
     no_verify: bool,
     threads: int,
@@ -96,9 +105,9 @@ def compress(
     An INPUT is DICOM, PNG, TIFF, PGM, NPY, JPEG XL, JPEG 2000, JPEG-LS or JPEG, or - for standard
     input. It is kept: chest.dcm gives chest.dcm.xrc beside it, unless -o says otherwise.
 
-    Nothing is lost unless --max-error or --codec rnn-conv allows it. Each output is decoded and
-    compared with its input before it gets its name. The ratio printed for it is that of its
-    pixels, at their bits stored, to the whole file.
+    Nothing is lost unless --max-error, --codec rnn-conv or --codec toderici allows it. Each output
+    is decoded and compared with its input before it gets its name. The ratio printed for it is
+    that of its pixels, at their bits stored, to the whole file.
     """
     from xraycodec.container import read_header
     from xraycodec.files import decode
@@ -159,7 +168,7 @@ def _codec(name: str, threads: int) -> Codec:
     }
     for setting in given:
         if setting not in _TAKES[name]:
-            takers = " or ".join(codec for codec, settings in _TAKES.items() if setting in settings)
+            takers = _listed([codec for codec, takes in _TAKES.items() if setting in takes])
             told = context.get_parameter_source("codec") is not ParameterSource.DEFAULT
             raise click.UsageError(
                 f"--{setting.replace('_', '-')} goes with --codec {takers}, not with "
@@ -174,11 +183,20 @@ def _codec(name: str, threads: int) -> Codec:
             from xraycodec.codecs.rnn_conv import RnnConv
 
             return RnnConv(**given, threads=threads)
+        if name == "toderici":
+            from xraycodec.codecs.toderici import Toderici
+
+            return Toderici(**given, threads=threads)
     except OptionError as error:
         raise click.UsageError(str(error)) from error
     from xraycodec.codecs.stored import Stored
 
     return Stored()
+
+
+def _listed(names: list[str]) -> str:
+    """Names as a sentence has them: "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _loss(bound: int | None) -> str:
@@ -189,12 +207,20 @@ def _loss(bound: int | None) -> str:
 
 
 def _nominal(codec: Codec) -> dict[str, float]:
-    """What rnn-conv was asked for, as far as whole channels can follow."""
-    from xraycodec.codecs.rnn_conv import RnnConv
+    """What a lossy codec was asked for; rnn-conv, as far as whole channels can follow."""
+    match codec.codec_id:
+        case "RNNC":
+            from xraycodec.codecs.rnn_conv import RnnConv
 
-    if not isinstance(codec, RnnConv):
-        return {}
-    return {"nominal_ratio": 256 / codec.beta, "beta": codec.beta}
+            assert isinstance(codec, RnnConv)
+            return {"nominal_ratio": 256 / codec.beta, "beta": codec.beta}
+        case "TODE":
+            from xraycodec.codecs.toderici import Toderici
+
+            assert isinstance(codec, Toderici)
+            return {"iterations": codec.iterations}
+        case _:
+            return {}
 
 
 def _add_suffix(path: Path) -> Path:

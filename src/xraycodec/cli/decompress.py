@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from xraycodec.cli import options
-from xraycodec.cli.report import Report, human_size
+from xraycodec.cli.decoding import Region, Wanted, decode
+from xraycodec.cli.report import Report
 from xraycodec.cli.sources import XRC_FILES, XRC_SUFFIX, Source, Targets, find_sources, for_each
 from xraycodec.errors import OptionError
 from xraycodec.image import XRay
-
-if TYPE_CHECKING:
-    from xraycodec.codecs.base import Progress
 
 SUFFIXES = {
     "dicom": ".dcm",
@@ -37,10 +31,6 @@ _IMAGE_SUFFIXES = frozenset(
 )
 
 
-Region = tuple[int, int, int, int]
-"""Row and column of the first pixel, rows and columns, at the full size."""
-
-
 def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Region | None:
     if value is None:
         return None
@@ -57,30 +47,6 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Re
             param,
         )
     return row, column, rows, columns
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """What of each image is asked for.
-
-    Attributes:
-        scale: one over the size.
-        region: ``None`` for all of it.
-    """
-
-    scale: int
-    region: Region | None
-
-    @property
-    def is_part(self) -> bool:
-        """Whether it is less than the file."""
-        return self.scale != 1 or self.region is not None
-
-    def mark(self) -> str:
-        """What tells an output from that of the whole image, to stand before its suffix."""
-        scale = f".scale{self.scale}" if self.scale != 1 else ""
-        region = f".region-{'-'.join(map(str, self.region))}" if self.region else ""
-        return scale + region
 
 
 @click.command()
@@ -108,6 +74,12 @@ class _Wanted:
     help="lattice: give this part of every frame only: its first row and column, counted from 0,"
     " and its size, all in pixels of the image at full size.",
 )
+@click.option(
+    "--iterations",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="toderici: give the image as the first K iterations of the file alone have it.",
+)
 @options.threads
 @options.reporting
 def decompress(
@@ -118,6 +90,7 @@ def decompress(
     file_format: str | None,
     scale: str,
     region: Region | None,
+    iterations: int | None,
     threads: int,
     as_json: bool,
     quiet: bool,
@@ -133,11 +106,17 @@ def decompress(
     behind it, and names say so: chest.scale4.dcm, chest.region-0-512-256-256.dcm. What is read is
     checked by its checksums, but not by the hash of the pixels, which is of the whole image. A
     part has none of the source's DICOM data set: as DICOM, it is a new secondary capture.
+
+    A toderici file that was cut off gives the whole image in lower quality, from the iterations
+    that it still holds whole, and a warning that says how many. --iterations asks for fewer than a
+    file has, reads only these, and gives names such as chest.iterations3.png.
     """
     from xraycodec.files import encode
 
     report = Report(as_json, quiet, verbose)
-    wanted = _Wanted(int(scale), region)
+    wanted = Wanted(int(scale), region, iterations)
+    if wanted.is_part and iterations is not None:
+        raise click.UsageError("--iterations goes with neither --scale nor --region")
     sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
     targets = Targets(output, sources, recursive=recursive, overwrite=force)
     report.results_to_stderr = targets.standard_output
@@ -147,10 +126,9 @@ def decompress(
     def work(source: Source) -> None:
         target = targets.path_for(source, lambda path: _output_name(path, file_format, wanted))
         with report.progress(source.name) as progress:
-            if wanted.is_part:
-                decoded = _decode_part(source, wanted, threads, progress)
-            else:
-                decoded = _decode(source, threads, progress)
+            decoded = decode(source, wanted, threads, progress)
+        if decoded.loss:
+            report.warning(source.name, decoded.loss)
         for warning in decoded.warnings:
             report.note(source.name, f"warning: {warning}")
         image = decoded.image
@@ -173,53 +151,7 @@ def decompress(
     return for_each(report, sources, work)
 
 
-@dataclass(frozen=True, eq=False)
-class _Decoded:
-    """An image with what a result tells of its decoding: as JSON, in words, and as warnings."""
-
-    image: XRay
-    values: dict[str, Any]
-    text: str = ""
-    warnings: tuple[str, ...] = ()
-
-
-def _decode(source: Source, threads: int, progress: Progress) -> _Decoded:
-    from xraycodec.pipeline import PixelDriftWarning
-    from xraycodec.pipeline import decompress as decompress_image
-
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        image = decompress_image(source.read(), threads=threads, progress=progress)
-    drifted = any(issubclass(warning.category, PixelDriftWarning) for warning in seen)
-    return _Decoded(
-        image,
-        {"pixels_identical": not drifted},
-        warnings=tuple(str(warning.message) for warning in seen),
-    )
-
-
-def _decode_part(source: Source, wanted: _Wanted, threads: int, progress: Progress) -> _Decoded:
-    from xraycodec.parts import decompress_part
-
-    with source.opened() as file:
-        part = decompress_part(
-            file, scale=wanted.scale, region=wanted.region, threads=threads, progress=progress
-        )
-        bytes_read = part.size_bytes if isinstance(file, io.BytesIO) else part.bytes_read
-    return _Decoded(
-        part.image,
-        {
-            "pixels_identical": None,
-            "scale": wanted.scale,
-            "region": wanted.region,
-            "bytes_read": bytes_read,
-            "size_bytes": part.size_bytes,
-        },
-        f", read {human_size(bytes_read)} of {human_size(part.size_bytes)}",
-    )
-
-
-def _output_name(path: Path, file_format: str | None, wanted: _Wanted) -> Path:
+def _output_name(path: Path, file_format: str | None, wanted: Wanted) -> Path:
     """Return the name of an output beside its input.
 
     Raises:
@@ -233,7 +165,7 @@ def _output_name(path: Path, file_format: str | None, wanted: _Wanted) -> Path:
         stem, suffix = path.stem, path.suffix
     if file_format is not None:
         suffix = SUFFIXES[file_format]
-    if wanted.is_part and not suffix:
+    if wanted.is_less and not suffix:
         raise OptionError(f"{path.name} has no suffix to tell the format; say --format")
     return path.with_name(stem + wanted.mark() + suffix)
 

@@ -70,6 +70,8 @@ def describe(inspection: Inspection) -> dict[str, Any]:
             values |= {"layers": header.layers, "layers_intact": inspection.layers_intact}
         if header.codec == "RNNC" and inspection.parameters is not None:
             values |= _rnn_conv(inspection.parameters)
+        if header.codec == "TODE":
+            values |= {"iterations": header.layers}
     return values | {
         "payload_bytes": inspection.payload_bytes,
         "dicom_bytes": inspection.metadata_bytes,
@@ -122,10 +124,12 @@ def as_text(values: dict[str, Any]) -> str:
     nominal = f" (nominal {values['nominal_ratio']:g})" if "nominal_ratio" in values else ""
     tiles = f"{values['tiles']} tile{'s' if values['tiles'] > 1 else ''}"
     layers = ""
-    if "layers" in values:
+    if "iterations" in values:
+        layers = f", {values['iterations']} iteration{'s' if values['iterations'] > 1 else ''}"
+    elif "layers" in values:
         layers = f", {values['layers']} layers"
-        if values["layers_intact"] < values["layers"]:
-            layers += f" ({values['layers_intact']} intact)"
+    if "layers" in values and values["layers_intact"] < values["layers"]:
+        layers += f" ({values['layers_intact']} intact)"
     name = f"{values['model_name']}, " if values["model_name"] else ""
     lines = [
         f"{values['columns']} x {values['rows']}{frames}, {values['bits_stored']} bits"

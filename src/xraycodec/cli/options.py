@@ -63,6 +63,16 @@ def ratio(function: F) -> F:
     )(function)
 
 
+def iterations(function: F) -> F:
+    return click.option(
+        "--iterations",
+        type=click.IntRange(1, 32),
+        default=8,
+        show_default=True,
+        help="toderici: steps of refinement; each adds 1/8 bit a pixel before entropy coding.",
+    )(function)
+
+
 def threads(function: F) -> F:
     return click.option(
         "--threads",
@@ -78,7 +88,9 @@ def reporting(function: F) -> F:
     function = click.option(
         "-v", "--verbose", is_flag=True, help="Name skipped files, show tracebacks."
     )(function)
-    function = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")(function)
+    function = click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")(
+        function
+    )
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON object per file, in one line."
     )(function)

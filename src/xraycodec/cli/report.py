@@ -26,7 +26,7 @@ class Report:
 
     Attributes:
         as_json: print results, and errors as well, as one JSON object per file.
-        quiet: print errors only; JSON, once asked for, is printed all the same.
+        quiet: print errors and warnings only; JSON, once asked for, is printed all the same.
         verbose: name what is skipped, and follow errors by their tracebacks.
         results_to_stderr: standard output is taken by data.
         failed: inputs that failed so far.
@@ -57,6 +57,10 @@ class Report:
         """Print what is worth knowing and no failure."""
         if not self.quiet:
             _echo(f"xrc: {name}: {message}", err=True)
+
+    def warning(self, name: str, message: str) -> None:
+        """Print what nobody may miss who uses the output, although it is no failure."""
+        _echo(f"xrc: {name}: warning: {message}", err=True)
 
     def error(self, name: str, error: str | Exception, *, in_result: bool = False) -> None:
         """Print a failure; ``in_result`` if a JSON result for this input has said it already."""

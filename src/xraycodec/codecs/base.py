@@ -141,7 +141,7 @@ class Codec(ABC):
             FormatError: header, parameters or payloads are damaged.
             ModelError: the model pack that the stream names is not at hand.
         """
-        raise _no_prefix(header)
+        raise no_prefix(header)
 
     @staticmethod
     def payloads_of(header: Header, part: Part) -> list[int]:
@@ -180,7 +180,8 @@ class Codec(ABC):
         raise _whole_only(header)
 
 
-def _no_prefix(header: Header) -> OptionError:
+def no_prefix(header: Header) -> OptionError:
+    """What to raise where the first layers alone do not give the whole image."""
     from xraycodec.codecs.registry import name_of  # which imports this module
 
     instead = (

@@ -42,7 +42,7 @@ class Config:
 
 
 PAPER = Config("paper", 64, (256, 512, 512), 512, (512, 512, 256, 128))
-COMPACT = Config("compact", 16, (48, 96, 128), 128, (128, 128, 96, 48))
+COMPACT = Config("compact", 16, (48, 96, 128), 128, (128, 128, 64, 32))
 CONFIGS = {config.name: config for config in (PAPER, COMPACT)}
 
 ENCODER_HIDDEN = (1, 1, 1)
