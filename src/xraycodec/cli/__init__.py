@@ -20,6 +20,7 @@ _COMMANDS = {
     "verify": "Decode .xrc files and check their pixels.",
     "demo": "Compress, decompress and show one radiograph.",
     "train": "Train the networks of a codec.",
+    "benchmark": "Reproduce the paper's evaluation, and compare with codecs in use.",
 }
 INTERRUPTED = 130
 

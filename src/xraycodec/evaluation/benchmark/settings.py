@@ -1,0 +1,112 @@
+"""What a run of the benchmark is asked for, and how much work that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SECTIONS = ("crops", "lossless-stage", "figure2", "rd")
+SEED = 2019
+"""Of every random choice: which crops are cut, and where."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is measured.
+
+    The full one is chosen from measured costs so that the whole takes less than 30 minutes on two
+    cores (docs/cli.md has the figures); a subset is always spread evenly over the files in order
+    of their names.
+
+    Attributes:
+        crops: test crops of each N, the first ones of the paper's 500.
+        chunk: crops in one job.
+        klt_crops: training crops of 128 x 128 that the block transform is learned from.
+        ratios: of pixels to codes, the paper's 256 / beta.
+        most_iterations: crops times iterations of toderici, whose cost is by the iteration, for
+            each ratio: one that needs more has fewer crops, and the table says so.
+        images: of the test split, for rate-distortion curves.
+        qualities: points of a curve.
+        lossless_images: of the test split, for the lossless table.
+        side: of the middle that is cut from each of these images; 0 for the whole.
+        deep_pixels: images of 9 bits and more that have at most so many pixels are measured too.
+        timed_images: that speeds are measured on.
+        timed_repeats: runs of which the fastest counts.
+    """
+
+    crops: int
+    chunk: int
+    klt_crops: int
+    ratios: tuple[int, ...]
+    most_iterations: int
+    images: int
+    qualities: int
+    lossless_images: int
+    side: int
+    deep_pixels: int
+    timed_images: int
+    timed_repeats: int
+
+
+FULL = Budget(
+    crops=500,
+    chunk=50,
+    klt_crops=1250,
+    ratios=(2, 4, 8, 16, 32, 64),
+    most_iterations=1000,
+    images=6,
+    qualities=6,
+    lossless_images=9,
+    side=0,
+    deep_pixels=1_200_000,
+    timed_images=1,
+    timed_repeats=2,
+)
+QUICK = Budget(
+    crops=40,
+    chunk=20,
+    klt_crops=160,
+    ratios=(2, 4, 8, 32),
+    most_iterations=80,
+    images=4,
+    qualities=4,
+    lossless_images=4,
+    side=384,
+    deep_pixels=250_000,
+    timed_images=1,
+    timed_repeats=2,
+)
+
+
+BEST_LEFT_OUT = {"avif": 2, "toderici": 3}
+"""Steps at the top of a codec's ladder that are not measured. AVIF's two, above 0.8 bits per pixel,
+take 20 seconds of one core each for one image, twice what all other codecs do together; those of
+toderici are above 7 iterations, each of which takes about a second to encode and one to decode."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A request.
+
+    Attributes:
+        data: folder in NIH's layout, or with train, validation and test in it; images of 9 bits
+            and more lie in ``deep`` beside them.
+        out: folder for everything that is written.
+        quick: a look in two minutes in place of the full measurement.
+        sections: of `SECTIONS`.
+        codecs: keys of the codecs to measure; empty for all.
+        workers: processes of one thread each; 0 runs every job in this process.
+        resume: keep the results that ``out`` holds already.
+    """
+
+    data: Path
+    out: Path
+    quick: bool = False
+    sections: tuple[str, ...] = SECTIONS
+    codecs: tuple[str, ...] = ()
+    workers: int = 1
+    resume: bool = True
+
+    @property
+    def budget(self) -> Budget:
+        return QUICK if self.quick else FULL

@@ -1,0 +1,51 @@
+"""How fast each codec is: alone on the machine, on one thread and on all of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from xraycodec.evaluation.benchmark.contestants import contestant
+from xraycodec.evaluation.benchmark.full_images import load_image
+from xraycodec.evaluation.benchmark.jobs import Context, Job
+
+SLOW_SECONDS = 2.0
+"""What takes longer is run once: no noise of the machine matters there."""
+
+
+def measure(context: Context, job: Job) -> dict[str, Any]:
+    """Measure megapixels per second each way: all pixels over all seconds.
+
+    The fastest of the repeats counts, after a run that does not: it loads models and compiles.
+    """
+    images = [load_image(context.data / name, job.side) for name in job.subject.split("|")]
+    megapixels = sum(image.pixels.size for image in images) / 1e6
+    values: dict[str, Any] = {"threads": os.cpu_count(), "images": len(images)}
+    for name, threads in (("one_thread", 1), ("all_threads", 0)):
+        peer = contestant(job.codec, context, threads)
+        encoding = decoding = 0.0
+        size_bytes = 0
+        for image in images:
+            data = peer.encode(image, job.quality)
+            peer.decode(data)
+            size_bytes += len(data)
+            encoding += _best_seconds(partial(peer.encode, image, job.quality), job.repeats)
+            decoding += _best_seconds(partial(peer.decode, data), job.repeats)
+        values[name] = {
+            "encode_mp_per_s": megapixels / encoding,
+            "decode_mp_per_s": megapixels / decoding,
+        }
+        values["rate_bpp"] = 8 * size_bytes / (1e6 * megapixels)
+    return values
+
+
+def _best_seconds(work: Callable[[], object], repeats: int) -> float:
+    times: list[float] = []
+    while len(times) < repeats and (not times or times[0] < SLOW_SECONDS):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
