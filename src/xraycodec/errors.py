@@ -12,6 +12,8 @@
     │   ├── CorruptError             a checksum, a hash or a field is wrong
     │   └── UnsupportedFormatError   a version, codec or critical chunk from a later writer
     ├── LimitError                   a size exceeds the reader's limits
+    ├── CurveError                   rate-distortion curves that cannot be compared
+    │                                (raised by evaluation/bd_rate.py, which defines it)
     ├── ModelError                   a model pack is missing, damaged or does not fit
     └── OptionError                  a request cannot be met: ratio, tile, format of the output
 """
