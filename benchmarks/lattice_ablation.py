@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import tempfile
 import time
 from dataclasses import replace
@@ -44,18 +45,22 @@ def variants(steps: int) -> dict[str, Settings]:
     shapes = {
         "width 16": replace(shape, channels=16),
         "width 48": replace(shape, channels=48),
-        "width 64": replace(shape, channels=64),
-        "pairs 2, 1, 1": replace(shape, pairs=(2, 1, 1)),
-        "pairs 2, 2, 2": replace(shape, pairs=(2, 2, 2)),
-        "1 component": replace(shape, components=1),
-        "2 components": replace(shape, components=2),
-        "5 components": replace(shape, components=5),
         "no carried state": replace(shape, carry=False),
-        "no carried state, pairs 2, 2, 2": replace(shape, carry=False, pairs=(2, 2, 2)),
+        "2 components": replace(shape, components=2),
+        "1 component": replace(shape, components=1),
     }
     draws = {
-        "prediction by the mean of four": replace(draw, fitted=False),
         "features of 8 neighbours": replace(draw, neighbours=8),
+        "prediction by the mean of four": replace(draw, fitted=False),
+    }
+    more = {
+        "pairs 2, 1, 1": replace(shape, pairs=(2, 1, 1)),
+        "width 64": replace(shape, channels=64),
+        "pairs 2, 2, 2": replace(shape, pairs=(2, 2, 2)),
+        "5 components": replace(shape, components=5),
+        "no carried state, pairs 2, 2, 2": replace(shape, carry=False, pairs=(2, 2, 2)),
+    }
+    more_draws = {
         "features of 12 neighbours": replace(draw, neighbours=12),
         "deep and near-lossless images too": replace(draw, deep=0.25, near=0.15),
     }
@@ -63,6 +68,8 @@ def variants(steps: int) -> dict[str, Settings]:
         "base: width 32, pairs 1, 1, 1, 3 components": base,
         **{name: replace(base, shape=found) for name, found in shapes.items()},
         **{name: replace(base, draw=found) for name, found in draws.items()},
+        **{name: replace(base, shape=found) for name, found in more.items()},
+        **{name: replace(base, draw=found) for name, found in more_draws.items()},
     }
 
 
@@ -127,7 +134,7 @@ def main() -> None:
     def write() -> None:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 
-    names = {name: arguments.packs / f"{k:02}" for k, name in enumerate(variants(1))}
+    names = {name: arguments.packs / re.sub(r"\W+", "-", name) for name in variants(1)}
     for name, settings in variants(arguments.steps).items():
         if name in result["variants"] or (arguments.only and arguments.only not in name):
             continue
