@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench bench-crops bench-ablation format clean
+.PHONY: demo test soak lint bench bench-crops bench-ablation bench-evaluation format clean
 
 # What a user installs.
 $(VENV)/user: pyproject.toml
@@ -23,6 +23,10 @@ demo: $(VENV)/user
 
 test: $(VENV)/dev
 	$(BIN)/pytest
+
+# Minutes: 500 instances through two gateways that are killed on the way, and every crash point.
+soak: $(VENV)/dev
+	XRAYCODEC_SOAK=1 $(BIN)/pytest tests/gateway/test_soak.py tests/gateway/test_spool_crashes.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -47,6 +51,11 @@ bench-crops: $(VENV)/dev
 # An hour or more: short trainings that differ in one choice each.
 bench-ablation: $(VENV)/dev
 	$(BIN)/python benchmarks/lattice_ablation.py --json benchmarks/results/lattice-ablation.json
+
+# Half an hour: docs/evaluation.md.
+bench-evaluation: $(VENV)/dev
+	$(BIN)/xrc benchmark --data $${XRAYCODEC_DATA:-../shared/data} --out runs/evaluation
+	$(BIN)/python benchmarks/evaluation_page.py --json runs/evaluation/benchmark.json
 
 clean:
 	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .hypothesis
