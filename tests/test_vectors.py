@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,28 @@ def own_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_vector_is_missing() -> None:
-    assert len(ACCEPTED) == 34
-    assert len(REJECTED) == 45
+    assert len(ACCEPTED) == 39
+    assert len(REJECTED) == 67
+
+
+def ancillary_facts(image: xraycodec.XRay) -> dict[str, Any]:
+    file, spare = image.dicom_file, image.spare_bits
+    facts: dict[str, Any] = {"losses": [[x.method, x.ratio, x.max_error] for x in image.losses]}
+    if file is not None:
+        preamble = None if file.preamble is None else file.preamble.hex()
+        facts["dicom_file"] = {
+            "meta": file.meta.hex(),
+            "preamble": preamble,
+            "pixel_vr": file.pixel_vr,
+            "pixel_tail": file.pixel_tail.hex(),
+        }
+    if spare is not None:
+        facts["spare_bits"] = {
+            "sign_bits": spare.sign_bits,
+            "plane_bits": spare.plane_bits,
+            "planes": spare.planes.hex(),
+        }
+    return facts
 
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=lambda path: path.stem)
@@ -41,6 +62,10 @@ def test_accepted(path: Path) -> None:
     assert image.signed == facts["signed"]
     assert image.photometric_interpretation == facts["photometric_interpretation"]
     assert (image.dicom is not None) == facts["has_dicom"]
+    found = ancillary_facts(image)
+    assert {name: found.get(name) for name in found.keys() & facts.keys()} == {
+        name: facts[name] for name in ("dicom_file", "spare_bits", "losses") if name in facts
+    }
     if facts["exact"]:
         assert hash_pixels(image.pixels, image.bits_stored).hex() == facts["pixels_sha256"]
     else:

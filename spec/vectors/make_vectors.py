@@ -15,9 +15,12 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from xraycodec import XRay
 
 HERE = Path(__file__).parent
 MODELS = HERE / "models"
@@ -205,6 +208,77 @@ def accepted_toderici() -> dict[str, bytes]:
     }
 
 
+def accepted_ancillary() -> dict[str, bytes]:
+    from xraycodec import Stored, XRay, compress
+    from xraycodec.demo.phantom import chest_phantom
+    from xraycodec.image import DicomFile, Loss, SpareBits
+
+    meta = b"\x02\x00\x10\x00UI\x12\x001.2.840.10008.1.2\x00"
+    file = DicomFile(meta, bytes(range(128)), "OW", b"tail")
+    u12 = ramp(13, 11, 12, 31).astype(np.uint16)
+    i10 = (ramp(2 * 7, 9, 10, 32) - 512).astype(np.int16).reshape(2, 7, 9)
+    overlay = np.packbits(np.stack([u12 > 2000, u12 % 7 == 0]).reshape(2, -1), axis=1).tobytes()
+    junk = np.packbits(i10.reshape(-1) % 3 == 0).tobytes()
+    losses = (Loss("ISO_10918_1", 12.345), Loss("XRC_LATTICE", 3, 2))
+    return {
+        "stored-dicom-file": compress(replace(chest_phantom(24, 20), dicom_file=file), Stored()),
+        "stored-encapsulated-file": compress(
+            replace(chest_phantom(24, 20), dicom_file=DicomFile()), Stored()
+        ),
+        "stored-spare-bits": compress(
+            XRay(u12, 12, spare_bits=SpareBits(0, 0x9000, overlay)), Stored()
+        ),
+        "stored-spare-bits-signed": compress(
+            XRay(i10, 10, spare_bits=SpareBits(0x7800, 0x8000, junk)), Stored()
+        ),
+        "stored-losses": compress(XRay(u12, 12, losses=losses), Stored()),
+    }
+
+
+def rejected_ancillary(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
+    file, spare, signed, losses = (
+        good[f"stored-{name}"]
+        for name in ("dicom-file", "spare-bits", "spare-bits-signed", "losses")
+    )
+    kind, bits, steps = b"fiLE", b"spAR", b"loSS"
+    chunks = split(spare)
+
+    def last_bit(payload: bytearray) -> None:
+        plane = -(-13 * 11 // 8)
+        payload[4:] = b"\0" * 4 + b"\0" * (2 * plane - 1) + b"\1"
+
+    return {
+        "file-without-meta": (
+            "CorruptError",
+            join([chunk for chunk in split(file) if chunk[0] != b"META"]),
+        ),
+        "file-reserved-flag": ("UnsupportedFormatError", edit(file, kind, put(0, b"\3"))),
+        "file-compression": ("UnsupportedFormatError", edit(file, kind, put(1, b"\2"))),
+        "file-unknown-vr": ("UnsupportedFormatError", edit(file, kind, put(2, b"OX"))),
+        "file-meta-beyond-size": ("CorruptError", edit(file, kind, put(4, b"\xff\xff"))),
+        "file-size": ("CorruptError", edit(file, kind, put(8, b"\xff"))),
+        "file-huge": ("LimitError", edit(file, kind, put(8, b"\xff\xff\xff\xff"))),
+        "file-tail-of-encapsulated": ("CorruptError", edit(file, kind, put(2, b"\0\0"))),
+        "file-short": ("CorruptError", edit(file, kind, lambda payload: payload.__delitem__(-1))),
+        "losses-empty": ("CorruptError", edit(losses, steps, lambda payload: payload.clear())),
+        "losses-size": ("CorruptError", edit(losses, steps, lambda payload: payload.pop())),
+        "losses-method": ("CorruptError", edit(losses, steps, put(0, b"lower"))),
+        "losses-ratio-0": ("CorruptError", edit(losses, steps, put(16, bytes(4)))),
+        "losses-bound": ("CorruptError", edit(losses, steps, put(20, b"\0\0\1\0"))),
+        "spare-bits-before-tiles": (
+            "CorruptError",
+            join([*chunks[:2], chunks[-3], *chunks[2:-3], *chunks[-2:]]),
+        ),
+        "spare-bits-twice": ("CorruptError", edit(signed, bits, put(0, b"\0\xf8"))),
+        "spare-bits-too-many": ("CorruptError", edit(signed, bits, put(0, b"\xff\x7f"))),
+        "spare-bits-sign-of-unsigned": ("CorruptError", edit(spare, bits, put(0, b"\0\x20"))),
+        "spare-bits-plane-missing": ("CorruptError", edit(spare, bits, put(2, b"\0\xb0"))),
+        "spare-bits-after-last-pixel": ("CorruptError", edit(spare, bits, last_bit)),
+        "spare-bits-reserved": ("UnsupportedFormatError", edit(spare, bits, put(6, b"\1"))),
+        "spare-bits-compression": ("UnsupportedFormatError", edit(spare, bits, put(4, b"\2"))),
+    }
+
+
 def rejected_toderici(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
     plain, most = good["toderici-8-bit"], good["toderici-12-iterations"]
     head, parm = b"HEAD", b"PARM"
@@ -301,6 +375,27 @@ def rejected(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
     }
 
 
+def ancillary_facts(image: XRay) -> dict[str, Any]:
+    """What the ancillary chunks say; nothing where there are none."""
+    facts: dict[str, Any] = {}
+    if (file := image.dicom_file) is not None:
+        facts["dicom_file"] = {
+            "meta": file.meta.hex(),
+            "preamble": file.preamble and file.preamble.hex(),
+            "pixel_vr": file.pixel_vr,
+            "pixel_tail": file.pixel_tail.hex(),
+        }
+    if (spare := image.spare_bits) is not None:
+        facts["spare_bits"] = {
+            "sign_bits": spare.sign_bits,
+            "plane_bits": spare.plane_bits,
+            "planes": spare.planes.hex(),
+        }
+    if image.losses:
+        facts["losses"] = [[loss.method, loss.ratio, loss.max_error] for loss in image.losses]
+    return facts
+
+
 def main() -> None:
     os.environ["XRAYCODEC_MODELS"] = str(MODELS)
     pack = MODELS / f"{TINY}.xrcpack"
@@ -313,7 +408,7 @@ def main() -> None:
     from xraycodec import decompress
     from xraycodec.container import hash_pixels, read_header
 
-    good = accepted() | accepted_lattice() | accepted_toderici()
+    good = accepted() | accepted_lattice() | accepted_toderici() | accepted_ancillary()
     for name, data in good.items():
         path = HERE / "accepted" / f"{name}.xrc"
         if path.exists():
@@ -331,11 +426,13 @@ def main() -> None:
             "exact": header.exact,
             "pixels_sha256": hash_pixels(image.pixels, header.bits_stored).hex(),
         }
+        facts |= ancillary_facts(image)
         if not header.exact:
             np.save(path.with_suffix(".npy"), image.frames)
         path.write_bytes(data)
         path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
     bad = rejected(good) | rejected_lattice(good) | rejected_toderici(good)
+    bad |= rejected_ancillary(good)
     for name, (error, data) in bad.items():
         path = HERE / "rejected" / f"{name}.xrc"
         if path.exists():

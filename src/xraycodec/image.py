@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,11 @@ Pixels = (
 )
 
 PIXEL_TYPES = ("uint8", "int8", "uint16", "int16")
+PREAMBLE_BYTES = 128
+MAX_LOSSES = 64
+MAX_RATIO = 2**20
+
+_METHOD = re.compile(r"[A-Z0-9_]{1,16}", re.ASCII)
 
 
 def pixel_type(bits_stored: int, *, signed: bool) -> np.dtype[Any]:
@@ -28,6 +34,98 @@ def value_range(bits_stored: int, *, signed: bool) -> tuple[int, int]:
     if signed:
         return -(1 << (bits_stored - 1)), (1 << (bits_stored - 1)) - 1
     return 0, (1 << bits_stored) - 1
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """How a DICOM file held the data set that an image came with.
+
+    Attributes:
+        meta: the file meta information, group 0002 without its group length, as explicit VR
+            little endian; empty if the file had none.
+        preamble: 128 bytes, ``None`` if the file had none.
+        pixel_vr: value representation of native Pixel Data, ``None`` if it was encapsulated.
+        pixel_tail: bytes of native Pixel Data after the last pixel, padding as a rule.
+
+    Raises:
+        UnsupportedImageError: a preamble of another length.
+    """
+
+    meta: bytes = b""
+    preamble: bytes | None = None
+    pixel_vr: Literal["OB", "OW"] | None = None
+    pixel_tail: bytes = b""
+
+    def __post_init__(self) -> None:
+        if self.preamble is not None and len(self.preamble) != PREAMBLE_BYTES:
+            raise UnsupportedImageError(
+                f"the preamble has {len(self.preamble)} bytes; it must have {PREAMBLE_BYTES}"
+            )
+
+
+@dataclass(frozen=True)
+class SpareBits:
+    """Bits of DICOM cells around the bits stored: overlays embedded there, or junk.
+
+    Attributes:
+        sign_bits: mask of the bits of a cell that repeat the pixel's sign.
+        plane_bits: mask of the bits that ``planes`` gives. All others are zero.
+        planes: one bit plane after the other, from the lowest bit on; in each, the bits of all
+            pixels, frame by frame and row by row, eight a byte, the first in the highest bit,
+            with zeros at the end of the plane up to a whole byte.
+    """
+
+    sign_bits: int
+    plane_bits: int
+    planes: bytes
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sign_bits | self.plane_bits < 1 << 16 or self.sign_bits & self.plane_bits:
+            raise UnsupportedImageError(
+                f"spare bits 0x{self.sign_bits:x} repeat the sign and 0x{self.plane_bits:x} have"
+                " planes; allowed are 16 bits, none of them twice"
+            )
+
+    @staticmethod
+    def plane_bytes(pixel_count: int) -> int:
+        """Size of one plane."""
+        return -(-pixel_count // 8)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One step of lossy compression that the pixels went through.
+
+    Attributes:
+        method: as Lossy Image Compression Method (0028,2114) has it: a defined term of PS3.3
+            C.7.6.1.1.5.1, or one of ours; 1 to 16 upper-case letters, digits and underscores.
+        ratio: size of the pixels at their bits stored to their compressed size, which is
+            rounded to thousandths.
+        max_error: bound on the error of any pixel in grey levels, ``None`` for none.
+
+    Raises:
+        UnsupportedImageError: a field outside these bounds.
+    """
+
+    method: str
+    ratio: float
+    max_error: int | None = None
+
+    def __post_init__(self) -> None:
+        if not _METHOD.fullmatch(self.method):
+            raise UnsupportedImageError(
+                f"lossy compression method {self.method!r}; allowed are 1 to 16 upper-case"
+                " letters, digits and underscores"
+            )
+        object.__setattr__(self, "ratio", round(self.ratio * 1000) / 1000)
+        if not 0 < self.ratio <= MAX_RATIO:
+            raise UnsupportedImageError(
+                f"compression ratio {self.ratio}; allowed are 0.001 to {MAX_RATIO}"
+            )
+        if self.max_error is not None and not 0 <= self.max_error < 1 << 16:
+            raise UnsupportedImageError(
+                f"maximum error {self.max_error}; allowed are 0 to {(1 << 16) - 1}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +141,11 @@ class XRay:
         dicom: the DICOM data set that the image came with, pixel data left out, as explicit
             VR little endian with neither preamble nor file meta information; ``None`` if the
             source was no DICOM file.
+        dicom_file: how the DICOM file held it; ``None`` if that is not known.
+        spare_bits: bits of the DICOM file's cells around the bits stored; ``None`` where they
+            are as PS3.5 8.1.1 would have them: above High Bit the sign of signed pixels, else 0.
+        losses: lossy compression that the pixels went through after ``dicom`` was written, the
+            first step first. Writing DICOM tells of it as PS3.3 C.7.6.1.1.5 asks.
 
     Raises:
         UnsupportedImageError: a shape, type or value outside these bounds.
@@ -52,6 +155,9 @@ class XRay:
     bits_stored: int
     photometric_interpretation: PhotometricInterpretation = "MONOCHROME2"
     dicom: bytes | None = None
+    dicom_file: DicomFile | None = None
+    spare_bits: SpareBits | None = None
+    losses: tuple[Loss, ...] = ()
 
     def __post_init__(self) -> None:
         pixels = self.pixels
@@ -84,6 +190,28 @@ class XRay:
             raise UnsupportedImageError(
                 f"pixel values {int(pixels.min())} to {int(pixels.max())} do not fit"
                 f" {self.bits_stored} bits stored ({low} to {high})"
+            )
+        if self.spare_bits is not None:
+            self._check_spare_bits(self.spare_bits)
+        if len(self.losses) > MAX_LOSSES:
+            raise UnsupportedImageError(
+                f"{len(self.losses)} steps of lossy compression; allowed are 0 to {MAX_LOSSES}"
+            )
+
+    def _check_spare_bits(self, spare: SpareBits) -> None:
+        if spare.sign_bits and not self.signed:
+            raise UnsupportedImageError("spare bits repeat the sign of unsigned pixels")
+        count = (spare.sign_bits | spare.plane_bits).bit_count()
+        if count > 16 - self.bits_stored:
+            raise UnsupportedImageError(
+                f"{count} spare bits around {self.bits_stored} bits stored; allowed are up to 16"
+                " together"
+            )
+        expected = spare.plane_bits.bit_count() * spare.plane_bytes(self.pixels.size)
+        if len(spare.planes) != expected:
+            raise UnsupportedImageError(
+                f"planes of spare bits have {len(spare.planes)} bytes; {self.pixels.size} pixels"
+                f" need {expected}"
             )
 
     @property

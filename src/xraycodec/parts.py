@@ -11,6 +11,7 @@ from xraycodec.codecs.registry import codec_by_id
 from xraycodec.container import Limits, PartialReader
 from xraycodec.errors import OptionError
 from xraycodec.image import XRay
+from xraycodec.losses import losses_after
 
 SCALES = (1, 2, 4, 8)
 """One over the size of the images that a file holds; their levels are 0 to 3."""
@@ -85,5 +86,6 @@ def decompress_part(
         pixels[0] if header.frames == 1 else pixels,
         header.bits_stored,
         header.photometric_interpretation,
+        losses=losses_after(reader.losses, header, int(reader.index.payload_bytes.sum())),
     )
     return PartialImage(image, reader.bytes_read, reader.size_bytes)

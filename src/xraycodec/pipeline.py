@@ -11,7 +11,8 @@ from xraycodec.codecs.base import Codec, Progress, no_progress
 from xraycodec.codecs.registry import codec_by_id, name_of
 from xraycodec.container import Container, Limits, build, hash_pixels, parse
 from xraycodec.errors import CorruptError
-from xraycodec.image import Pixels, XRay
+from xraycodec.image import Loss, Pixels, XRay
+from xraycodec.losses import losses_after
 
 MAX_BITS = 16
 
@@ -72,7 +73,16 @@ def compress(
         codec = Lattice()
     encoded = codec.encode(xray, progress)
     pixel_hash = hash_pixels(encoded.pixels, xray.bits_stored)
-    return build(encoded.header, encoded.parameters, encoded.payloads, pixel_hash, xray.dicom)
+    return build(
+        encoded.header,
+        encoded.parameters,
+        encoded.payloads,
+        pixel_hash,
+        xray.dicom,
+        dicom_file=xray.dicom_file,
+        losses=xray.losses,
+        spare_bits=xray.spare_bits,
+    )
 
 
 def _decode(container: Container, threads: int, progress: Progress) -> tuple[XRay, bool]:
@@ -84,7 +94,15 @@ def _decode(container: Container, threads: int, progress: Progress) -> tuple[XRa
         raise CorruptError("the decoded pixels differ from the hash stored with them")
     if header.frames == 1:
         pixels = pixels[0]
-    image = XRay(pixels, header.bits_stored, header.photometric_interpretation, container.dicom)
+    image = XRay(
+        pixels,
+        header.bits_stored,
+        header.photometric_interpretation,
+        container.dicom,
+        container.dicom_file,
+        container.spare_bits,
+        losses_after(container.losses, header, sum(map(len, container.payloads))),
+    )
     return image, identical
 
 
@@ -141,15 +159,15 @@ def verify(
     Raises:
         FormatError, LimitError, ModelError: as `decompress`.
         CorruptError: the file holds something else than ``original``: another shape, sign, bits
-            stored, photometric interpretation or data set, or a pixel that differs by more than
-            the file's ``max_error``.
+            stored, photometric interpretation, data set, file meta information or spare bits,
+            other losses before, or a pixel that differs by more than the file's ``max_error``.
     """
     container = parse(data, limits or Limits())
     image, identical = _decode(container, threads, progress)
     header = container.header
     largest_error = None
     if original is not None:
-        largest_error = _largest_error(image, as_xray(original))
+        largest_error = _largest_error(image, container.losses, as_xray(original))
         if header.max_error is not None and largest_error > header.max_error:
             raise CorruptError(
                 f"a decoded pixel differs by {largest_error} from the original; the file promises"
@@ -158,11 +176,15 @@ def verify(
     return Verification(identical, header.exact, header.max_error, largest_error)
 
 
-def _largest_error(image: XRay, original: XRay) -> int:
+def _largest_error(image: XRay, earlier_losses: tuple[Loss, ...], original: XRay) -> int:
     """Largest difference of any pixel, once all that is no pixel's value is found equal."""
     same_shape = image.frames.shape == original.frames.shape
-    facts = ("signed", "bits_stored", "photometric_interpretation", "dicom")
+    facts = ["signed", "bits_stored", "photometric_interpretation", "dicom", "spare_bits"]
+    if original.dicom is not None:  # without a data set, how a file held it is not kept
+        facts.append("dicom_file")
     other = [name for name in facts if getattr(image, name) != getattr(original, name)]
+    if earlier_losses != original.losses:
+        other.append("losses")
     if not same_shape or other:
         names = ", ".join([*(() if same_shape else ("shape",)), *other])
         raise CorruptError(f"the decoded image is not the original: other {names}")

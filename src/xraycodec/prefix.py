@@ -11,6 +11,7 @@ from xraycodec.codecs.registry import codec_by_id
 from xraycodec.container import Limits, PartialReader
 from xraycodec.errors import OptionError, TruncatedError
 from xraycodec.image import XRay
+from xraycodec.losses import losses_after
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,8 @@ def decompress_prefix(
         header.bits_stored,
         header.photometric_interpretation,
         reader.dicom,
+        reader.dicom_file,
+        losses=losses_after(reader.losses, header, sum(map(len, payloads))),
     )
     return PrefixImage(
         image,

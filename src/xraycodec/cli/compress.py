@@ -13,23 +13,48 @@ from xraycodec.cli.report import Report, human_size
 from xraycodec.cli.sources import XRC_SUFFIX, Source, Targets, Wanted, find_sources, for_each
 from xraycodec.codecs.lattice.codec import DEFAULT_TILE, PROFILES
 from xraycodec.codecs.registry import NAMES
-from xraycodec.errors import CorruptError, OptionError
+from xraycodec.errors import CorruptError, OptionError, XrayCodecError
 
 if TYPE_CHECKING:
     from xraycodec.codecs.base import Codec
 
 
 def _is_image(path: Path) -> bool:
+    from xraycodec.files.dicomdir import is_dicomdir
     from xraycodec.files.signatures import HEAD_BYTES, sniff
 
     try:
+        if is_dicomdir(path):
+            return False
         with path.open("rb") as stream:
             return sniff(stream.read(HEAD_BYTES)) is not None
     except OSError:
         return True  # reading it fails once more, and is reported then
 
 
-IMAGES = Wanted("image file", _is_image)
+def _members(path: Path, report: Report) -> list[tuple[Path, Path]] | None:
+    """The images of a DICOM file set, if ``path`` is its DICOMDIR."""
+    from xraycodec.files.dicomdir import files_of, is_dicomdir
+
+    try:
+        if not is_dicomdir(path):
+            return None
+        files = files_of(path)
+    except OSError:
+        return None  # as above
+    except XrayCodecError as error:
+        report.error(str(path), error)
+        return []
+    for file in files:
+        if file.record_type != "IMAGE":
+            report.note(str(file.path), f"passed over: a {file.record_type} record, no image")
+    images = [(file.path, file.below) for file in files if file.record_type == "IMAGE"]
+    if not images:
+        report.note(str(path), "no image belongs to it")
+    return images
+
+
+IMAGES = Wanted("image file", _is_image, _members)
 
 _TAKES = {
     "lattice": ("max_error", "profile", "tile"),
@@ -103,7 +128,8 @@ def compress(
     """Compress radiographs to .xrc files.
 
     An INPUT is DICOM, PNG, TIFF, PGM, NPY, JPEG XL, JPEG 2000, JPEG-LS or JPEG, or - for standard
-    input. It is kept: chest.dcm gives chest.dcm.xrc beside it, unless -o says otherwise.
+    input. It is kept: chest.dcm gives chest.dcm.xrc beside it, unless -o says otherwise. A DICOMDIR
+    stands for the images of its file set, whose folders -o repeats.
 
     Nothing is lost unless --max-error, --codec rnn-conv or --codec toderici allows it. Each output
     is decoded and compared with its input before it gets its name. The ratio printed for it is

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from xraycodec.cli import options
 from xraycodec.cli.decoding import Region, Wanted, decode
 from xraycodec.cli.report import Report
 from xraycodec.cli.sources import XRC_FILES, XRC_SUFFIX, Source, Targets, find_sources, for_each
 from xraycodec.errors import OptionError
+from xraycodec.files.dicom_lossy import UID_POLICIES, UidPolicy
 from xraycodec.image import XRay
 
 SUFFIXES = {
@@ -80,6 +82,14 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Re
     metavar="K",
     help="toderici: give the image as the first K iterations of the file alone have it.",
 )
+@click.option(
+    "--uid-policy",
+    type=click.Choice(UID_POLICIES),
+    default="standard",
+    show_default=True,
+    help="SOP Instance UID of DICOM outputs. standard: the source's for lossless files, a new one,"
+    " with a reference to the source, for lossy ones; keep: the source's; new: a new one.",
+)
 @options.threads
 @options.reporting
 def decompress(
@@ -91,6 +101,7 @@ def decompress(
     scale: str,
     region: Region | None,
     iterations: int | None,
+    uid_policy: UidPolicy,
     threads: int,
     as_json: bool,
     quiet: bool,
@@ -107,14 +118,21 @@ def decompress(
     checked by its checksums, but not by the hash of the pixels, which is of the whole image. A
     part has none of the source's DICOM data set: as DICOM, it is a new secondary capture.
 
+    The pixels of a lossy file are marked as such in DICOM outputs, and become a new instance unless
+    --uid-policy says otherwise; every other attribute is as the source had it.
+
     A toderici file that was cut off gives the whole image in lower quality, from the iterations
     that it still holds whole, and a warning that says how many. --iterations asks for fewer than a
     file has, reads only these, and gives names such as chest.iterations3.png.
     """
     from xraycodec.files import encode
+    from xraycodec.files.dicom_writer import to_data_set, to_file
 
     report = Report(as_json, quiet, verbose)
     wanted = Wanted(int(scale), region, iterations)
+    told = click.get_current_context().get_parameter_source("uid_policy")
+    if file_format not in (None, "dicom") and told is not ParameterSource.DEFAULT:
+        raise click.UsageError(f"--uid-policy goes with DICOM outputs, not with {file_format}")
     if wanted.is_part and iterations is not None:
         raise click.UsageError("--iterations goes with neither --scale nor --region")
     sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
@@ -133,7 +151,14 @@ def decompress(
             report.note(source.name, f"warning: {warning}")
         image = decoded.image
         chosen = file_format or _format_for(target, image)
-        targets.write(target, encode(image, chosen))
+        dicom: dict[str, object] = {}
+        if chosen == "dicom":
+            dataset = to_data_set(image, uid_policy=uid_policy)
+            data = to_file(dataset)
+            dicom["sop_instance_uid"] = str(dataset.file_meta.MediaStorageSOPInstanceUID)
+        else:
+            data = encode(image, chosen)
+        targets.write(target, data)
         frames, rows, columns = image.frames.shape
         values = {
             "output": "-" if target is None else str(target),
@@ -142,6 +167,8 @@ def decompress(
             "rows": rows,
             "columns": columns,
             "bits_stored": image.bits_stored,
+            "lossy": bool(image.losses),
+            **dicom,
             **decoded.values,
         }
         size = f"{columns} x {rows}" + (f" x {frames} frames" if frames > 1 else "")

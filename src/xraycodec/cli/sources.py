@@ -57,10 +57,13 @@ class Wanted:
     Attributes:
         kind: what they are, for messages.
         test: tells one from its path.
+        members: for a file that stands for others, their paths, each followed by the one below
+            the folder of that file; ``None`` for any other file.
     """
 
     kind: str
     test: Callable[[Path], bool]
+    members: Callable[[Path, Report], list[tuple[Path, Path]] | None] = lambda path, report: None
 
 
 XRC_FILES = Wanted(".xrc file", lambda path: path.suffix.lower() == XRC_SUFFIX)
@@ -69,7 +72,7 @@ XRC_FILES = Wanted(".xrc file", lambda path: path.suffix.lower() == XRC_SUFFIX)
 def find_sources(
     inputs: Sequence[str], wanted: Wanted, report: Report, *, recursive: bool
 ) -> list[Source]:
-    """Expand the inputs; below a folder only ``wanted`` files are taken.
+    """Expand the inputs; below a folder only ``wanted`` files are taken, of a file its members.
 
     Files that are passed over and folders that cannot be read go to ``report``.
 
@@ -83,7 +86,11 @@ def find_sources(
         if name == STANDARD:
             sources.append(Source("standard input", None, Path("stdin")))
         elif not os.path.isdir(name):  # noqa: PTH112 - Path's raises for names that are too long
-            sources.append(Source(name, Path(name), Path(Path(name).name)))
+            members = wanted.members(Path(name), report)
+            if members is None:
+                sources.append(Source(name, Path(name), Path(Path(name).name)))
+            else:
+                sources += [Source(str(path), path, below) for path, below in members]
         elif not recursive:
             raise click.UsageError(f"{name} is a folder; -r descends into it")
         else:
@@ -139,7 +146,8 @@ class Targets:
         Raises:
             click.UsageError: several inputs, but a single output; data for a terminal.
         """
-        several = len(sources) > 1 or recursive
+        below_folders = any(len(source.below.parts) > 1 for source in sources)
+        several = len(sources) > 1 or recursive or below_folders
         self._overwrite = overwrite
         self._folder: Path | None = None
         self._file: Path | None = None

@@ -10,6 +10,8 @@
                 │      └ the codec's parameters
                 └ image, tile grid, guarantees, codec, model
 
+Ancillary chunks hold what DICOM files need besides: ``fiLE`` after META the file meta information,
+``loSS`` before INDX earlier lossy compression, ``spAR`` before HASH bits around the bits stored.
 Each chunk carries a CRC-32. A tile has one payload in each layer. ``parse`` reads a whole stream,
 ``PartialReader`` what is asked for. ``spec/format.md`` is the norm; this package implements it.
 """

@@ -5,22 +5,29 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from xraycodec.container.dicom_file import unpack_dicom_file
 from xraycodec.container.framing import MAX_PARAMETER_BYTES, Chunk, Frame
 from xraycodec.container.header import Header, check_header, unpack_header
 from xraycodec.container.index import Index, unpack_index
 from xraycodec.container.limits import Limits
+from xraycodec.container.losses import unpack_losses
 from xraycodec.container.metadata import unpack_metadata
 from xraycodec.container.pixel_hash import unpack_hash
+from xraycodec.container.spare_bits import unpack_spare_bits
 from xraycodec.errors import CorruptError, UnsupportedFormatError
+from xraycodec.image import DicomFile, Loss, SpareBits
 
 # Which known chunks may follow which; ancillary chunks may stand in between after HEAD.
 _FOLLOWERS = {
     "": ("HEAD",),
     "HEAD": ("PARM",),
-    "PARM": ("META", "INDX"),
-    "META": ("INDX",),
+    "PARM": ("META", "loSS", "INDX"),
+    "META": ("fiLE", "loSS", "INDX"),
+    "fiLE": ("loSS", "INDX"),
+    "loSS": ("INDX",),
     "INDX": ("DATA",),
-    "DATA": ("DATA", "HASH"),
+    "DATA": ("DATA", "spAR", "HASH"),
+    "spAR": ("HASH",),
     "HASH": ("DONE",),
     "DONE": (),  # never looked up in a whole file: the walk ends with DONE
 }
@@ -34,7 +41,9 @@ class Assembly:
     DATA chunks whose content nobody asked for.
 
     Attributes:
-        header, parameters, dicom, index, pixel_hash: ``None`` until their chunk was accepted.
+        header, parameters, dicom, dicom_file, index, spare_bits, pixel_hash: ``None`` until their
+            chunk was accepted.
+        losses: empty until then.
         data_starts: bytes of the file at which the content of each accepted DATA chunk begins.
     """
 
@@ -42,6 +51,9 @@ class Assembly:
         self.header: Header | None = None
         self.parameters: bytes | None = None
         self.dicom: bytes | None = None
+        self.dicom_file: DicomFile | None = None
+        self.losses: tuple[Loss, ...] = ()
+        self.spare_bits: SpareBits | None = None
         self.index: Index | None = None
         self.pixel_hash: bytes | None = None
         self.data_starts: list[int] = []
@@ -113,6 +125,10 @@ class Assembly:
                 self.parameters = bytes(payload)
             case "META":
                 self.dicom = unpack_metadata(payload, self._limits, chunk.place)
+            case "fiLE":
+                self.dicom_file = unpack_dicom_file(payload, self._limits, chunk.place)
+            case "loSS":
+                self.losses = unpack_losses(payload, chunk.place)
             case "INDX" if self._header_in_limits is not None:
                 self.index = unpack_index(payload, self._header_in_limits, chunk.place)
                 self._data_intact = np.zeros(len(self.index.chunk_bytes), np.bool_)
@@ -121,6 +137,9 @@ class Assembly:
                 _check_listed(chunk, number, self.index)
                 self._data_intact[number] = True
                 self.data_starts.append(chunk.start)
+            case "spAR" if self._header_in_limits is not None:
+                self.spare_bits = unpack_spare_bits(payload, self._header_in_limits, chunk.place)
+                self._check_data_count(chunk)
             case "HASH":
                 self.pixel_hash = unpack_hash(payload, chunk.place)
                 self._check_data_count(chunk)

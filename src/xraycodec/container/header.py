@@ -163,19 +163,26 @@ class Header:
         return index
 
 
-def minor_version(layers: int) -> int:
-    """Lowest minor version with this number of layers: streams keep the bytes of older versions."""
+def minor_version(layers: int, *, with_ancillary: bool = False) -> int:
+    """Lowest minor version with this number of layers: streams keep the bytes of older versions.
+
+    Args:
+        layers: number of layers.
+        with_ancillary: whether the stream has one of the ancillary chunks that version 1.3 adds.
+    """
+    if with_ancillary:
+        return 3
     if layers == 1:
         return 0
     return 1 if layers <= _MAX_LAYERS_1_1 else 2
 
 
-def pack_header(header: Header) -> bytes:
-    """Serialise HEAD's payload."""
+def pack_header(header: Header, *, with_ancillary: bool = False) -> bytes:
+    """Serialise HEAD's payload; ``with_ancillary`` as for :func:`minor_version`."""
     codes = {name: code for code, name in _PHOTOMETRIC.items()}
     return _HEAD.pack(
         MAJOR,
-        minor_version(header.layers),
+        minor_version(header.layers, with_ancillary=with_ancillary),
         _SIGNED * header.signed | _EXACT * header.exact,
         header.bits_stored,
         codes[header.photometric_interpretation],

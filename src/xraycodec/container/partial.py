@@ -43,16 +43,18 @@ class PartialReader:
         header: what the image is.
         parameters: the codec's own.
         dicom: data set without pixels, explicit VR little endian, or ``None``.
+        dicom_file: how a DICOM file held it, or ``None``.
+        losses: lossy compression before that of this stream.
         index: how payloads are spread over DATA chunks.
         size_bytes: the whole file.
     """
 
-    def __init__(
-        self, walk: _FileWalk, header: Header, parameters: bytes, dicom: bytes | None, index: Index
-    ) -> None:
+    def __init__(self, walk: _FileWalk, header: Header, parameters: bytes, index: Index) -> None:
         self.header = header
         self.parameters = parameters
-        self.dicom = dicom
+        self.dicom = walk.assembly.dicom
+        self.dicom_file = walk.assembly.dicom_file
+        self.losses = walk.assembly.losses
         self.index = index
         self.size_bytes = walk.size_bytes
         self._walk = walk
@@ -80,7 +82,7 @@ class PartialReader:
         # INDX is accepted after HEAD and PARM alone.
         assert assembly.header is not None
         assert assembly.parameters is not None
-        return cls(walk, assembly.header, assembly.parameters, assembly.dicom, assembly.index)
+        return cls(walk, assembly.header, assembly.parameters, assembly.index)
 
     @property
     def bytes_read(self) -> int:

@@ -11,6 +11,7 @@ from xraycodec.container.header import Header, unpack_header
 from xraycodec.container.index import locate_payloads
 from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import TruncatedError
+from xraycodec.image import DicomFile, Loss, SpareBits
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,9 @@ class Container:
         header: what the image is.
         parameters: the codec's own.
         dicom: data set without pixels, explicit VR little endian, or ``None``.
+        dicom_file: how a DICOM file held it, or ``None``.
+        losses: lossy compression before that of this stream.
+        spare_bits: bits of the DICOM file's cells around the bits stored, or ``None``.
         payloads: of the tiles, in coding order (layer, frame, row of tiles, column), views of the
             parsed bytes; :meth:`Header.payload_index` gives their places. Fewer than
             ``header.payload_count``, the first of them, only if the file was cut off.
@@ -37,6 +41,9 @@ class Container:
     pixel_hash: bytes
     complete: bool
     chunks: tuple[Chunk, ...]
+    dicom_file: DicomFile | None = None
+    losses: tuple[Loss, ...] = ()
+    spare_bits: SpareBits | None = None
 
 
 def parse(
@@ -86,6 +93,9 @@ def parse(
         pixel_hash=assembly.pixel_hash or b"",
         complete=complete,
         chunks=tuple(chunks),
+        dicom_file=assembly.dicom_file,
+        losses=assembly.losses,
+        spare_bits=assembly.spare_bits,
     )
 
 

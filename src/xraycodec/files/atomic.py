@@ -51,7 +51,7 @@ def write_atomically(path: Path, data: bytes, *, overwrite: bool = False) -> Non
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _name_if_free(temporary: Path, path: Path) -> None:
@@ -81,7 +81,7 @@ def _exists(path: Path) -> OptionError:
     return OptionError(f"{path} exists; -f overwrites it")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Flush the folder's entry, where the system can open folders (Windows cannot)."""
     if not hasattr(os, "O_DIRECTORY"):
         return

@@ -17,33 +17,42 @@ import numpy as np
 from xraycodec.errors import CorruptImageError, LimitError, UnsupportedImageError
 from xraycodec.files import dicom_frames
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
-from xraycodec.files.dicom_frames import PixelLayout
-from xraycodec.image import PhotometricInterpretation, XRay
+from xraycodec.files.dicom_cells import (
+    PixelLayout,
+    native_cells,
+    native_tail,
+    spare_bits,
+    stored_values,
+)
+from xraycodec.files.dicom_explicit import as_bytes, swap_units
+from xraycodec.image import PREAMBLE_BYTES, DicomFile, PhotometricInterpretation, XRay
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
-PIXEL_GROUP = 0x7FE0
+PIXEL_TAGS = frozenset((0x7FE00001, 0x7FE00002, 0x7FE00003, 0x7FE00010))
+"""Pixel Data, and what tells of its encapsulated form (PS3.3 C.7.6.3)."""
+
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _METADATA_BYTES = 2**26  # what a deflated data set may hold beside its pixels
-
-# Bytes of the unit in which a value representation is swapped; pydicom leaves these as read.
-_UNIT_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
 @dataclass(frozen=True)
 class _Parsed:
-    """A data set as it lay in the file, and the transfer syntax it was in."""
+    """A data set as it lay in the file, and what lay before it."""
 
     dataset: Dataset
     transfer_syntax: str
+    preamble: bytes | None
+    meta: Dataset | None
 
 
 def decode(data: bytes, max_pixels: int) -> XRay:
     """Decode a grayscale DICOM object, native or compressed.
 
     Values are stored values: no modality or VOI look-up table is applied. Bits of a cell that
-    are not Bits Stored (embedded overlays, junk) are cut off. One frame gives
+    are not Bits Stored (embedded overlays, junk) become the image's spare bits. One frame gives
     ``(row, column)``, several ``(frame, row, column)``.
 
     Raises:
@@ -56,16 +65,20 @@ def decode(data: bytes, max_pixels: int) -> XRay:
         warnings.simplefilter("ignore")
         parsed = _parse(data, max_pixels)
         dataset = parsed.dataset
-        _check_kind(dataset)
-        layout = _layout(dataset)
+        check_kind(dataset)
+        layout = layout_of(dataset)
         check_pixels(layout.rows, layout.columns, layout.frames, max_pixels)
-        pixels = dicom_frames.stored_values(_cells(parsed, layout), layout)
+        cells = _cells(parsed, layout)
+        pixels = stored_values(cells, layout)
         photometric: PhotometricInterpretation = dataset.PhotometricInterpretation.strip()
+        file = _file_of(parsed, layout)
         return XRay(
             pixels[0] if layout.frames == 1 else pixels,
             layout.bits_stored,
             photometric,
             dicom=_without_pixels(parsed),
+            dicom_file=file,
+            spare_bits=spare_bits(cells, layout),
         )
 
 
@@ -102,8 +115,9 @@ def _parse(data: bytes, max_pixels: int) -> _Parsed:
     from pydicom.filereader import read_dataset
 
     stream = io.BytesIO(data)
-    stream.seek(132 if data[128:132] == b"DICM" else 0)
-    transfer_syntax = ""
+    preamble = data[:PREAMBLE_BYTES] if data[PREAMBLE_BYTES:132] == b"DICM" else None
+    stream.seek(0 if preamble is None else 132)
+    transfer_syntax, meta = "", None
     if data[stream.tell() : stream.tell() + 2] == b"\x02\x00":
         # The group's own length is wrong too often to be used.
         meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
@@ -118,7 +132,7 @@ def _parse(data: bytes, max_pixels: int) -> _Parsed:
         implicit=transfer_syntax == dicom_frames.IMPLICIT_LITTLE,
         little=transfer_syntax != dicom_frames.EXPLICIT_BIG,
     )
-    return _Parsed(dataset, transfer_syntax)
+    return _Parsed(dataset, transfer_syntax, preamble, meta)
 
 
 def _guess_transfer_syntax(body: bytes) -> str:
@@ -140,8 +154,13 @@ def _inflate(body: bytes, limit_bytes: int) -> bytes:
     return inflated
 
 
-def _check_kind(dataset: Dataset) -> None:
-    """Refuse what is no grayscale integer image."""
+def check_kind(dataset: Dataset) -> None:
+    """Check that a data set is of a grayscale integer image.
+
+    Raises:
+        UnsupportedImageError: it is not.
+        CorruptImageError: it does not say.
+    """
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
         raise UnsupportedImageError("the object holds Float Pixel Data; allowed are integers")
     if "PixelData" not in dataset:
@@ -157,7 +176,13 @@ def _check_kind(dataset: Dataset) -> None:
         )
 
 
-def _layout(dataset: Dataset) -> PixelLayout:
+def layout_of(dataset: Dataset) -> PixelLayout:
+    """Read the Image Pixel module, sizes but for their being too large.
+
+    Raises:
+        UnsupportedImageError: other bits allocated than 8 and 16.
+        CorruptImageError: attributes missing or contradictory.
+    """
     allocated = _integer(dataset, "BitsAllocated")
     if allocated not in (8, 16):
         raise UnsupportedImageError(f"Bits Allocated is {allocated}; allowed are 8 and 16")
@@ -209,9 +234,7 @@ def _cells(parsed: _Parsed, layout: PixelLayout) -> np.ndarray[Any, Any]:
         )
     if native:
         big_endian = parsed.transfer_syntax == dicom_frames.EXPLICIT_BIG
-        return dicom_frames.native_cells(
-            element.value, layout, big_endian=big_endian, words=element.VR == "OW"
-        )
+        return native_cells(element.value, layout, big_endian=big_endian, words=element.VR == "OW")
     tables = [
         parsed.dataset.get(keyword)
         for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
@@ -220,25 +243,27 @@ def _cells(parsed: _Parsed, layout: PixelLayout) -> np.ndarray[Any, Any]:
     return dicom_frames.encapsulated_cells(element.value, layout, parsed.transfer_syntax, extended)
 
 
+def _file_of(parsed: _Parsed, layout: PixelLayout) -> DicomFile:
+    """What the file had beside the data set without its pixels."""
+    meta = b"" if parsed.meta is None else as_bytes(parsed.meta, leave_out=_is_group_length)
+    element = parsed.dataset["PixelData"]
+    if parsed.transfer_syntax not in dicom_frames.NATIVE:
+        return DicomFile(meta, parsed.preamble)
+    words = element.VR == "OW"
+    big_endian = parsed.transfer_syntax == dicom_frames.EXPLICIT_BIG
+    tail = native_tail(element.value, layout, big_endian=big_endian, words=words)
+    return DicomFile(meta, parsed.preamble, "OW" if words else "OB", tail)
+
+
+def _is_group_length(tag: BaseTag) -> bool:
+    return bool(tag.element == 0)
+
+
 def _without_pixels(parsed: _Parsed) -> bytes:
-    """The data set less its pixel group, as explicit VR little endian."""
-    from pydicom.filebase import DicomBytesIO
-    from pydicom.filewriter import write_dataset
-
+    """The data set without pixel data, as explicit VR little endian."""
     dataset = parsed.dataset
-    for tag in list(dataset.keys()):
-        if tag.group in (0x0000, 0x0002, PIXEL_GROUP):
-            del dataset[tag]
     if parsed.transfer_syntax == dicom_frames.EXPLICIT_BIG:
-        dataset.walk(_swap_units)
-    stream = DicomBytesIO()
-    stream.is_little_endian = True
-    stream.is_implicit_VR = False
-    write_dataset(stream, dataset)
-    return bytes(stream.getvalue())
-
-
-def _swap_units(_dataset: Dataset, element: Any) -> None:
-    unit_bytes = _UNIT_BYTES.get(element.VR)
-    if unit_bytes and isinstance(element.value, bytes) and len(element.value) % unit_bytes == 0:
-        element.value = np.frombuffer(element.value, f"u{unit_bytes}").byteswap().tobytes()
+        dataset.walk(swap_units)
+    return as_bytes(
+        dataset, leave_out=lambda tag: tag.group in (0x0000, 0x0002) or tag in PIXEL_TAGS
+    )

@@ -5,14 +5,12 @@
     Pixel Data ─┬─ native ─────────────────────────────────────┬─▶ cells ──▶ stored values
                 └─ encapsulated ─ fragments ─ frames ─ decoder ┘
 
-A cell is a pixel as allocated; its stored value is Bits Stored bits of it that end at High Bit
-(PS3.5 8.1.1). Encapsulation is PS3.5 A.4.
+Native cells, and stored values of any, are dicom_cells' matter. Encapsulation is PS3.5 A.4.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -28,7 +26,7 @@ from xraycodec.files.codestreams import (
     read_jpeg2000_header,
     read_jpeg_header,
 )
-from xraycodec.image import Pixels
+from xraycodec.files.dicom_cells import PixelLayout
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -44,75 +42,6 @@ _FAMILIES = {
     **{_JPEG + n: "jpeg2000" for n in ("90", "91", "201", "202", "203")},
     **{_JPEG + n: "jpegxl" for n in ("110", "111", "112")},
 }
-
-
-@dataclass(frozen=True)
-class PixelLayout:
-    """The Image Pixel module, checked: how cells lie in the pixel data.
-
-    Attributes:
-        frames, rows, columns: dimensions, each 1 or more.
-        bits_allocated: 8 or 16.
-        bits_stored: 1 to ``bits_allocated``.
-        high_bit: ``bits_stored - 1`` to ``bits_allocated - 1``.
-        signed: Pixel Representation 1.
-    """
-
-    frames: int
-    rows: int
-    columns: int
-    bits_allocated: int
-    bits_stored: int
-    high_bit: int
-    signed: bool
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """``(frame, row, column)``."""
-        return self.frames, self.rows, self.columns
-
-    @property
-    def cell(self) -> np.dtype[Any]:
-        """Unsigned type of a cell in native byte order."""
-        return np.dtype(f"u{self.bits_allocated // 8}")
-
-
-def native_cells(
-    value: bytes, layout: PixelLayout, *, big_endian: bool, words: bool
-) -> npt.NDArray[Any]:
-    """Cells of uncompressed pixel data.
-
-    Args:
-        value: Pixel Data.
-        layout: what the data set says of it.
-        big_endian: the byte order of the transfer syntax.
-        words: the value representation is OW, whose unit is 16 bits whatever a cell is.
-
-    Returns:
-        ``(frame, row, column)``.
-
-    Raises:
-        CorruptImageError: too few bytes, or whole frames more than the data set says.
-    """
-    frame_bytes = layout.rows * layout.columns * layout.cell.itemsize
-    expected = layout.frames * frame_bytes
-    if len(value) < expected:
-        raise CorruptImageError(
-            f"Pixel Data holds {len(value)} bytes; {layout.frames} frame(s) of {layout.rows} rows"
-            f" x {layout.columns} columns at {layout.bits_allocated} bits need {expected}"
-        )
-    # Padding after the last frame is common; more of it than the even length needs is no harm.
-    if len(value) - expected >= max(frame_bytes, 2):
-        raise CorruptImageError(
-            f"Pixel Data holds {len(value)} bytes, {len(value) // frame_bytes} frames;"
-            f" Number of Frames is {layout.frames}"
-        )
-    if big_endian and words and layout.bits_allocated == 8:
-        swapped = np.frombuffer(value[: len(value) // 2 * 2], ">u2").astype("<u2").tobytes()
-        value = swapped + value[len(swapped) :]
-    stored = layout.cell.newbyteorder(">" if big_endian else "<")
-    cells = np.frombuffer(value, stored, count=layout.frames * layout.rows * layout.columns)
-    return cells.reshape(layout.shape).astype(layout.cell)
 
 
 def encapsulated_cells(
@@ -181,25 +110,6 @@ def split_frames(
     if len(found) != frames:
         raise CorruptImageError(f"Pixel Data holds {len(found)} frames; the data set says {frames}")
     return found
-
-
-def stored_values(cells: npt.NDArray[Any], layout: PixelLayout) -> Pixels:
-    """Stored values of cells: overlays and junk around the bits stored cut off, sign extended.
-
-    Args:
-        cells: unsigned, ``layout.bits_allocated`` wide.
-        layout: where the stored bits lie.
-
-    Returns:
-        The same shape, signed or unsigned as the layout says.
-    """
-    unused = layout.bits_allocated - layout.bits_stored
-    signed = np.dtype(f"i{cells.dtype.itemsize}")
-    if unused == 0:
-        return cells.view(signed) if layout.signed else cells
-    # High Bit goes to the top, what lies above falls out; then down again, with the sign or not.
-    top = cells << (layout.bits_allocated - 1 - layout.high_bit)
-    return (top.view(signed) if layout.signed else top) >> unused
 
 
 def _decode_frame(frame: bytes, family: str, layout: PixelLayout) -> npt.NDArray[Any]:

@@ -11,15 +11,25 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import suppress
+from copy import copy
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from xraycodec.errors import OptionError
+from xraycodec.errors import ImageError, OptionError
 from xraycodec.files.checks import damage_as_corrupt
-from xraycodec.files.dicom import PIXEL_GROUP, parse_data_set
+from xraycodec.files.dicom import PIXEL_TAGS, layout_of, parse_data_set
+from xraycodec.files.dicom_cells import PixelLayout, cells_of
+from xraycodec.files.dicom_frames import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, NATIVE
+from xraycodec.files.dicom_lossy import UidPolicy, mark_losses, renew_instance
 from xraycodec.image import XRay
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from pydicom.dataset import Dataset, FileMetaDataset
+
+IMPLEMENTATION_CLASS_UID = "2.25.325352466372146267672577767031191629388"
+"""Of this project, derived from a UUID (PS3.5 B.2)."""
+IMPLEMENTATION_VERSION_NAME = f"XRAYCODEC_{version('xraycodec')}"[:16]
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MULTI_FRAME_BYTE = "1.2.840.10008.5.1.4.1.1.7.2"
@@ -34,6 +44,26 @@ def encode(image: XRay) -> bytes:
         OptionError: sizes beyond DICOM's fields.
         CorruptImageError: the XRay's own data set cannot be parsed or written.
     """
+    return to_file(to_data_set(image))
+
+
+def to_data_set(image: XRay, *, uid_policy: UidPolicy = "standard") -> Dataset:
+    """Make the DICOM object of a radiograph, its pixels native.
+
+    Args:
+        image: where its losses are not empty, the object is marked as lossy: see
+            :func:`~xraycodec.files.dicom_lossy.mark_lossy`.
+        uid_policy: which SOP Instance UID the object has.
+
+    Returns:
+        A new data set as explicit VR little endian has it: the image's own, or a new Secondary
+        Capture; Image Pixel module and Pixel Data as the pixels are. ``file_meta`` is set, with
+        class and instance; so is ``preamble``, if the image's file had one.
+
+    Raises:
+        OptionError: sizes beyond DICOM's fields.
+        CorruptImageError: the XRay's own data set cannot be parsed.
+    """
     frames, rows, columns = image.frames.shape
     if max(rows, columns) > _MAX_SIDE or image.pixels.nbytes > 0xFFFFFFFE:
         raise OptionError(
@@ -43,56 +73,162 @@ def encode(image: XRay) -> bytes:
     with warnings.catch_warnings(), damage_as_corrupt("DICOM data set"):
         warnings.simplefilter("ignore")
         dataset = _new_data_set(image) if image.dicom is None else parse_data_set(image.dicom)
-        _add_identity(dataset)
+        dataset.file_meta = _file_meta(image)
+        if image.dicom_file is not None and image.dicom_file.preamble is not None:
+            dataset.preamble = image.dicom_file.preamble
         _set_pixels(dataset, image)
-        return _to_file(dataset)
+        _add_identity(dataset, image)
+        if image.losses:
+            ends = int(image.pixels.min()), int(image.pixels.max())
+            mark_losses(dataset, image.losses, uid_policy, ends)
+        elif uid_policy == "new":
+            renew_instance(dataset)
+        _follow(dataset.file_meta, dataset)
+        return dataset
+
+
+def to_file(dataset: Dataset, transfer_syntax: str = EXPLICIT_LITTLE) -> bytes:
+    """Write a data set as a PS3.10 file.
+
+    Args:
+        dataset: with SOP Class and Instance UID, there or in its ``file_meta``, of which all but
+            what has to follow the data set and this writer is kept, as is its ``preamble``; Pixel
+            Data as ``transfer_syntax`` has it, that is encapsulated (PS3.5 A.4) for any but the
+            native ones. It is left as it is.
+        transfer_syntax: its UID, a private one too; not Explicit VR Big Endian.
+
+    Raises:
+        OptionError: Explicit VR Big Endian.
+        CorruptImageError: an element cannot be written.
+    """
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.filewriter import dcmwrite
+    from pydicom.uid import UID
+
+    if transfer_syntax == EXPLICIT_BIG:
+        raise OptionError("Explicit VR Big Endian is retired and is not written")
+    with warnings.catch_warnings(), damage_as_corrupt("DICOM data set"):
+        warnings.simplefilter("ignore")
+        known = getattr(dataset, "file_meta", None) or FileMetaDataset()
+        meta = FileMetaDataset({tag: known.get_item(tag) for tag in known.keys()})  # noqa: SIM118
+        _follow(meta, dataset)
+        meta.TransferSyntaxUID = UID(transfer_syntax)
+        meta.FileMetaInformationVersion = b"\0\1"
+        meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+        meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+        # A data set of the same elements, raw ones too, so that nothing set here is seen outside.
+        written = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys()})  # noqa: SIM118
+        written.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
+        written.file_meta = meta
+        if getattr(dataset, "preamble", None):
+            written.preamble = dataset.preamble
+        if "PixelData" in written:
+            pixels = copy(written["PixelData"])
+            pixels.is_undefined_length = transfer_syntax not in NATIVE
+            written["PixelData"] = pixels
+        stream = io.BytesIO()
+        dcmwrite(
+            stream,
+            written,
+            implicit_vr=transfer_syntax == IMPLICIT_LITTLE,
+            little_endian=True,
+            enforce_file_format=True,
+        )
+        return stream.getvalue()
+
+
+def _file_meta(image: XRay) -> FileMetaDataset:
+    from pydicom.dataset import FileMetaDataset
+
+    if image.dicom_file is None or not image.dicom_file.meta:
+        return FileMetaDataset()
+    return FileMetaDataset(parse_data_set(image.dicom_file.meta))
 
 
 def _set_pixels(dataset: Dataset, image: XRay) -> None:
-    """Make the Image Pixel module say what the XRay is."""
-    for tag in list(dataset.keys()):
-        if tag.group == PIXEL_GROUP:
-            del dataset[tag]
+    """Make the Image Pixel module say what the XRay is; what says so already stays as it is."""
+    for tag in PIXEL_TAGS & dataset.keys():
+        del dataset[tag]
+    layout, known = _layout_for(dataset, image)
+    facts = {
+        "SamplesPerPixel": 1,
+        "Rows": layout.rows,
+        "Columns": layout.columns,
+        "BitsAllocated": layout.bits_allocated,
+        "BitsStored": layout.bits_stored,
+        "HighBit": layout.high_bit,
+        "PixelRepresentation": int(layout.signed),
+        "NumberOfFrames": layout.frames,
+    }
+    if not known:
+        if layout.frames == 1 and "NumberOfFrames" not in dataset:
+            del facts["NumberOfFrames"]
+        for keyword, value in facts.items():
+            setattr(dataset, keyword, value)
+    if str(dataset.get("PhotometricInterpretation", "")).strip() != (
+        image.photometric_interpretation
+    ):
+        dataset.PhotometricInterpretation = image.photometric_interpretation
+    # Spare bits mean something in the cells of their own data set alone.
+    cells = cells_of(image.pixels, layout, image.spare_bits if known else None)
+    raster = cells.astype(layout.cell.newbyteorder("<"), copy=False).tobytes()
+    vr = "OB" if layout.bits_allocated == 8 else "OW"
+    tail = b"\0" * (len(raster) % 2)
+    if known and image.dicom_file is not None and image.dicom_file.pixel_vr is not None:
+        vr, tail = image.dicom_file.pixel_vr, image.dicom_file.pixel_tail
+    dataset.add_new("PixelData", vr, raster + tail)
+
+
+def _layout_for(dataset: Dataset, image: XRay) -> tuple[PixelLayout, bool]:
+    """How the cells of an image are to lie, and whether the data set says so already."""
     frames, rows, columns = image.frames.shape
+    if image.dicom is not None:
+        with suppress(ImageError):
+            known = layout_of(dataset)
+            if (*known.shape, known.bits_stored, known.signed) == (
+                *image.frames.shape,
+                image.bits_stored,
+                image.signed,
+            ):
+                return known, True
     allocated = 8 * image.pixels.dtype.itemsize
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = image.photometric_interpretation
-    dataset.Rows, dataset.Columns = rows, columns
-    dataset.BitsAllocated = allocated
-    dataset.BitsStored = image.bits_stored
-    dataset.HighBit = image.bits_stored - 1
-    dataset.PixelRepresentation = int(image.signed)
-    if frames > 1 or "NumberOfFrames" in dataset:
-        dataset.NumberOfFrames = frames
-    raster = image.pixels.astype(image.pixels.dtype.newbyteorder("<"), copy=False).tobytes()
-    dataset.add_new(
-        "PixelData", "OB" if allocated == 8 else "OW", raster + b"\0" * (len(raster) % 2)
+    return (
+        PixelLayout(
+            *(frames, rows, columns),
+            bits_allocated=allocated,
+            bits_stored=image.bits_stored,
+            high_bit=image.bits_stored - 1,
+            signed=image.signed,
+        ),
+        False,
     )
 
 
-def _add_identity(dataset: Dataset) -> None:
-    """Give an object without class or instance the ones that a file cannot be without."""
+def _add_identity(dataset: Dataset, image: XRay) -> None:
+    """Give an object without class or instance the ones that a file cannot be without.
+
+    Where the source is a file, only the file meta information gets them: its data set is kept.
+    """
     from pydicom.uid import generate_uid
 
-    if not dataset.get("SOPClassUID"):
-        dataset.SOPClassUID = _SECONDARY_CAPTURE
-    if not dataset.get("SOPInstanceUID"):
-        dataset.SOPInstanceUID = generate_uid(prefix=None)
+    meta = dataset.file_meta
+    if image.dicom_file is None:
+        if not dataset.get("SOPClassUID"):
+            dataset.SOPClassUID = _SECONDARY_CAPTURE
+        if not dataset.get("SOPInstanceUID"):
+            dataset.SOPInstanceUID = generate_uid(prefix=None)
+    if not dataset.get("SOPClassUID") and not meta.get("MediaStorageSOPClassUID"):
+        meta.MediaStorageSOPClassUID = _SECONDARY_CAPTURE
+    if not dataset.get("SOPInstanceUID") and not meta.get("MediaStorageSOPInstanceUID"):
+        meta.MediaStorageSOPInstanceUID = generate_uid(prefix=None)
 
 
-def _to_file(dataset: Dataset) -> bytes:
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.filewriter import dcmwrite
-    from pydicom.uid import ExplicitVRLittleEndian
-
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta = meta
-    stream = io.BytesIO()
-    dcmwrite(stream, dataset, enforce_file_format=True)
-    return stream.getvalue()
+def _follow(meta: FileMetaDataset, dataset: Dataset) -> None:
+    """Make file meta information name the class and instance of its data set, if that has them."""
+    if dataset.get("SOPClassUID"):
+        meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    if dataset.get("SOPInstanceUID"):
+        meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
 
 
 def _new_data_set(image: XRay) -> Dataset:

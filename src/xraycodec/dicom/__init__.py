@@ -1,0 +1,1 @@
+"""DICOM objects made from other DICOM objects: wrapped, unwrapped, marked, transcoded."""

@@ -1,0 +1,144 @@
+"""What the gateway reads of a data set: its identity, and no more than it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from xraycodec.errors import CorruptImageError
+from xraycodec.files.checks import damage_as_corrupt
+from xraycodec.gateway.records import Received
+
+PREVIEW_GROUP = 0x0009
+PREVIEW_CREATOR = "XRAYCODEC GATEWAY"
+# Elements of the private block, both UI: the image's SOP Instance UID, and the preview's own. An
+# object that somebody derived from a preview, private elements and all, is none itself.
+PREVIEW_OF = 0x01
+PREVIEW_ITSELF = 0x02
+
+_IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+_EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_LAST_GROUP = PREVIEW_GROUP
+_FRONT_BYTES = 1 << 22  # of a deflated data set, in which the first groups are looked for
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The first groups of a data set.
+
+    Attributes:
+        preview_of: UID of the image that it is a preview of, or ``None``.
+    """
+
+    uid: str
+    sop_class: str
+    modality: str
+    preview_of: str | None
+
+
+def identify(data_set: bytes | memoryview, transfer_syntax: str) -> Identity:
+    """Read the identity of an encoded data set; nothing behind group 0009 is looked at.
+
+    Raises:
+        CorruptImageError: it cannot be parsed.
+    """
+    from pydicom.filereader import read_dataset
+
+    with warnings.catch_warnings(), damage_as_corrupt("DICOM data set"):
+        warnings.simplefilter("ignore")
+        if transfer_syntax == _DEFLATED:
+            data_set = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data_set, _FRONT_BYTES)
+        dataset = read_dataset(
+            io.BytesIO(data_set),
+            transfer_syntax == _IMPLICIT_LITTLE,
+            transfer_syntax != _EXPLICIT_BIG,
+            stop_when=lambda tag, _vr, _length: tag >> 16 > _LAST_GROUP,
+        )
+        return Identity(
+            uid=_text(dataset, "SOPInstanceUID"),
+            sop_class=_text(dataset, "SOPClassUID"),
+            modality=_text(dataset, "Modality"),
+            preview_of=_preview_of(dataset),
+        )
+
+
+def describe_received(
+    identity: Identity, data_set: bytes | memoryview, transfer_syntax: str
+) -> Received:
+    """Make the ledger's entry: the identity, and the hash of transfer syntax and data set."""
+    digest = hashlib.sha256(transfer_syntax.encode() + b"\0")
+    digest.update(data_set)
+    return Received(
+        uid=identity.uid,
+        digest=digest.hexdigest(),
+        sop_class=identity.sop_class,
+        transfer_syntax=transfer_syntax,
+        size_bytes=len(data_set),
+        preview_of=identity.preview_of,
+    )
+
+
+def file_pieces(
+    received: Received, data_set: bytes | memoryview, sender: str
+) -> Iterator[bytes | memoryview]:
+    """The PS3.10 file of a data set, which is in it byte for byte."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import UID
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(received.sop_class)
+    meta.MediaStorageSOPInstanceUID = UID(received.uid)
+    meta.TransferSyntaxUID = UID(received.transfer_syntax)
+    meta.SourceApplicationEntityTitle = sender
+    stream = io.BytesIO()
+    write_file_meta_info(stream, meta, enforce_standard=True)
+    yield b"\0" * 128 + b"DICM"
+    yield stream.getvalue()
+    yield data_set
+
+
+def mark_preview(dataset: Any, image_uid: str) -> None:
+    """Say in a private block of a pydicom data set that it is a preview, and of what.
+
+    The data set has its own SOP Instance UID already.
+    """
+    block = dataset.private_block(PREVIEW_GROUP, PREVIEW_CREATOR, create=True)
+    block.add_new(PREVIEW_OF, "UI", image_uid)
+    block.add_new(PREVIEW_ITSELF, "UI", dataset.SOPInstanceUID)
+
+
+def _preview_of(dataset: Any) -> str | None:
+    try:
+        block = dataset.private_block(PREVIEW_GROUP, PREVIEW_CREATOR)
+        values = [block[element].value for element in (PREVIEW_OF, PREVIEW_ITSELF)]
+    except KeyError:
+        return None
+    # Implicit VR has no VR of private elements.
+    image, itself = (
+        (value.decode("ascii") if isinstance(value, bytes) else str(value)).strip("\0 ")
+        for value in values
+    )
+    if itself != _text(dataset, "SOPInstanceUID") or image == itself:
+        return None
+    return _checked_uid(image, "the image of the preview")
+
+
+def _text(dataset: Any, keyword: str) -> str:
+    value = str(dataset.get(keyword, "") or "").strip("\0 ")
+    if keyword.endswith("UID"):
+        return _checked_uid(value, keyword)
+    return value
+
+
+def _checked_uid(value: str, name: str) -> str:
+    """Refuse what is no UID; leading zeros, which old devices write, pass."""
+    if not 0 < len(value) <= 64 or value.strip("0123456789."):
+        raise CorruptImageError(f"{name} is {len(value)} characters long or no UID")
+    return value

@@ -1,0 +1,66 @@
+"""The ledger's schema, and its queries of more than a few lines."""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE instance (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid TEXT NOT NULL UNIQUE,
+    digest TEXT NOT NULL,
+    sop_class TEXT NOT NULL,
+    transfer_syntax TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    preview_of TEXT,
+    received_at REAL NOT NULL,
+    done_at REAL
+);
+CREATE INDEX instance_by_preview ON instance (preview_of) WHERE preview_of IS NOT NULL;
+CREATE INDEX instance_by_end ON instance (done_at);
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance INTEGER NOT NULL REFERENCES instance (id) ON DELETE CASCADE,
+    destination TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    syntax TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_at REAL NOT NULL DEFAULT 0,
+    reason TEXT,
+    uid TEXT,
+    sop_class TEXT,
+    transfer_syntax TEXT,
+    size_bytes INTEGER,
+    own_file INTEGER NOT NULL DEFAULT 0,
+    begun INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (instance, destination, part)
+);
+CREATE INDEX delivery_queue ON delivery (state, part, id);
+CREATE INDEX delivery_queue_of_one ON delivery (destination, state, part, id);
+"""
+
+_OPEN = "('received', 'prepared')"
+# A preview goes before its image unless it was refused once; a preview of another sender's making
+# that is on its way ends before its image may be sent, or it would come after it for good.
+_UNBLOCKED = f"""(d.part != 1 OR NOT EXISTS (
+    SELECT 1 FROM delivery p WHERE p.instance = d.instance AND p.destination = d.destination
+    AND p.part = 0 AND p.state IN {_OPEN} AND p.attempts = 0
+) AND NOT EXISTS (
+    SELECT 1 FROM instance q JOIN delivery p ON p.instance = q.id
+    WHERE q.preview_of = i.uid AND p.destination = d.destination AND p.state IN {_OPEN}
+))"""  # noqa: S608 - constants only
+_DELIVERY = f"""SELECT d.id, i.id, i.uid, i.digest, d.destination, d.part, d.syntax, d.attempts,
+    coalesce(d.uid, i.uid), coalesce(d.sop_class, i.sop_class),
+    coalesce(d.transfer_syntax, i.transfer_syntax), coalesce(d.size_bytes, i.size_bytes), d.own_file
+    FROM delivery d JOIN instance i ON i.id = d.instance
+    WHERE {_UNBLOCKED} AND d.due_at <= ? AND d.state = """  # noqa: S608 - constants only
+NEXT_TO_PREPARE = f"""{_DELIVERY} 'received'
+    AND d.destination IN (SELECT value FROM json_each(?)) ORDER BY d.part, d.id LIMIT ?"""  # noqa: S608
+NEXT_TO_SEND = f"""{_DELIVERY} 'prepared'
+    AND d.destination = ? ORDER BY d.part, d.id LIMIT ?"""
+OLDEST = f"""SELECT d.destination, min(i.received_at) FROM delivery d JOIN instance i
+    ON i.id = d.instance WHERE d.state IN {_OPEN} GROUP BY 1"""  # noqa: S608 - constants only
+OPEN_PREVIEWS = f"""SELECT d.id, d.instance FROM instance q JOIN delivery d ON d.instance = q.id
+    WHERE q.preview_of = ? AND d.state IN {_OPEN}"""  # noqa: S608 - constants only
+BEGIN_PREVIEW = """UPDATE delivery SET begun = 1 WHERE id = ? AND NOT begun
+    AND (SELECT preview_of FROM instance i WHERE i.id = delivery.instance) IS NOT NULL"""

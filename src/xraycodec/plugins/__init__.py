@@ -1,0 +1,1 @@
+"""Plug-ins that teach other packages to read and write ``.xrc`` streams."""

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from xraycodec.errors import OptionError
+from xraycodec.gateway.records import Arrival, Delivery, Part, Received, Rendition, Route
+from xraycodec.gateway.spool import Spool
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+EVERYBODY = ("hub", "archive")
+HUB = Route("hub", Part.IMAGE, "xrc")
+PREVIEW = Route("hub", Part.PREVIEW, "as-received")
+ARCHIVE = Route("archive", Part.IMAGE, "explicit")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def spool(tmp_path: Path, clock: Clock) -> Iterator[Spool]:
+    spool = Spool(tmp_path, clock)
+    yield spool
+    spool.close()
+
+
+def received(number: int, preview_of: int | None = None) -> Received:
+    image = None if preview_of is None else f"1.2.{preview_of}"
+    return Received(f"1.2.{number}", f"{number:064x}", "1.2.840.1", EXPLICIT, 7, image)
+
+
+def store(spool: Spool, number: int, *routes: Route, preview_of: int | None = None) -> Arrival:
+    return spool.store(received(number, preview_of), routes, [b"in", b"stance"])
+
+
+def prepare(spool: Spool, *, own_file: bool = False) -> Delivery:
+    delivery = spool.claim_to_prepare(EVERYBODY)
+    assert delivery is not None
+    if own_file:
+        spool.prepared(delivery).write_bytes(b"prepared")
+    uid = delivery.rendition.uid + (".9" if own_file else "")
+    spool.set_prepared(delivery, Rendition(uid, "1.2.840.1", EXPLICIT, 8, own_file))
+    return delivery
+
+
+def claim(spool: Spool, destination: str = "hub") -> Delivery:
+    delivery = spool.claim_to_send(destination)
+    assert delivery is not None
+    return delivery
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_an_instance_goes_its_way_and_leaves_nothing_but_its_name(
+    spool: Spool, tmp_path: Path
+) -> None:
+    assert store(spool, 1, HUB, ARCHIVE) is Arrival.NEW
+    assert names(tmp_path / "instances") == [received(1).digest]
+    prepare(spool, own_file=True)
+    prepare(spool)
+    assert spool.claim_to_prepare(EVERYBODY) is None
+    first = claim(spool)
+    assert spool.file_to_send(first).read_bytes() == b"prepared"
+    spool.set_delivered(first)
+    assert names(tmp_path / "prepared") == []
+    second = claim(spool, "archive")
+    assert spool.file_to_send(second).read_bytes() == b"instance"
+    spool.set_delivered(second)
+    assert names(tmp_path / "instances") == []
+    assert spool.ledger.waiting() == 0
+    assert store(spool, 1, HUB) is Arrival.KNOWN
+    assert spool.claim_to_prepare(EVERYBODY) is None
+
+
+def test_a_uid_with_other_content_is_a_conflict(spool: Spool) -> None:
+    store(spool, 1, HUB)
+    other = replace(received(1), digest="f" * 64)
+    assert spool.store(other, (HUB,), [b"x"]) is Arrival.CONFLICT
+    prepare(spool)
+    spool.set_delivered(claim(spool))
+    assert spool.store(other, (HUB,), [b"x"]) is Arrival.CONFLICT
+    assert names(spool.folder / "instances") == []
+
+
+def test_a_claim_is_for_one(spool: Spool) -> None:
+    store(spool, 1, HUB)
+    store(spool, 2, HUB)
+    first, second = spool.claim_to_prepare(EVERYBODY), spool.claim_to_prepare(EVERYBODY)
+    assert first is not None
+    assert second is not None
+    assert (first.instance_uid, second.instance_uid) == ("1.2.1", "1.2.2")
+    assert spool.claim_to_prepare(EVERYBODY) is None
+    spool.ledger.release(first)
+    assert spool.claim_to_prepare(EVERYBODY) == first
+
+
+def test_refusals_wait_and_end(spool: Spool, clock: Clock) -> None:
+    store(spool, 1, HUB)
+    prepare(spool)
+    for attempt in range(2):
+        delivery = claim(spool)
+        assert delivery.attempts == attempt
+        assert not spool.set_refused(delivery, "C000", wait_seconds=5, limit=3)
+        assert spool.claim_to_send("hub") is None
+        clock.now += 6
+    assert spool.set_refused(claim(spool), "C000", wait_seconds=5, limit=3)
+    clock.now += 1e6
+    assert spool.claim_to_send("hub") is None
+    assert spool.ledger.counts() == {("hub", "failed"): 1}
+    # What failed is kept until it is asked for.
+    assert spool.ledger.waiting() == 1
+    assert spool.ledger.retry_failed() == 1
+    spool.set_delivered(claim(spool))
+    assert spool.ledger.waiting() == 0
+
+
+def test_another_syntax_means_another_preparation(spool: Spool, tmp_path: Path) -> None:
+    store(spool, 1, HUB)
+    prepare(spool, own_file=True)
+    spool.set_syntax(claim(spool), "explicit")
+    assert names(tmp_path / "prepared") == []
+    again = spool.claim_to_prepare(EVERYBODY)
+    assert again is not None
+    assert again.syntax == "explicit"
+    assert again.rendition.uid == "1.2.1"
+
+
+def test_a_preview_goes_ahead_of_every_image(spool: Spool) -> None:
+    for number in (1, 2):
+        store(spool, number, PREVIEW, HUB)
+    parts = [prepare(spool, own_file=True).part for _ in range(2)]
+    assert parts == [Part.PREVIEW, Part.PREVIEW]
+    # Images wait for their previews, even where those are not sent yet.
+    assert spool.claim_to_prepare(EVERYBODY) is None
+    for _ in range(2):
+        spool.set_delivered(claim(spool))
+    assert [prepare(spool).instance_uid for _ in range(2)] == ["1.2.1", "1.2.2"]
+
+
+def test_an_image_does_not_wait_for_a_preview_that_fails(spool: Spool) -> None:
+    store(spool, 1, PREVIEW, HUB)
+    preview = prepare(spool, own_file=True)
+    spool.set_refused(claim(spool), "C000", wait_seconds=60, limit=9)
+    assert prepare(spool).part is Part.IMAGE
+    assert claim(spool).part is Part.IMAGE
+    assert preview.part is Part.PREVIEW
+
+
+def test_an_image_drops_its_preview(spool: Spool, tmp_path: Path) -> None:
+    store(spool, 2, ARCHIVE, preview_of=1)
+    prepare(spool, own_file=True)
+    assert store(spool, 1, ARCHIVE) is Arrival.NEW
+    assert names(tmp_path / "instances") == [received(1).digest]
+    assert names(tmp_path / "prepared") == []
+    prepare(spool)
+    image = claim(spool, "archive")
+    assert image.instance_uid == "1.2.1"
+    spool.set_delivered(image)
+    assert spool.ledger.waiting() == 0
+
+
+def test_a_preview_that_comes_late_is_dropped(spool: Spool) -> None:
+    store(spool, 1, ARCHIVE)
+    for _ in range(2):
+        arrival = store(spool, 2, ARCHIVE, preview_of=1)
+        assert arrival in (Arrival.OVERTAKEN, Arrival.KNOWN)
+    assert prepare(spool).instance_uid == "1.2.1"
+    assert spool.claim_to_prepare(EVERYBODY) is None
+
+
+def test_a_preview_that_was_passed_on_is_withdrawn(spool: Spool) -> None:
+    store(spool, 2, ARCHIVE, preview_of=1)
+    prepare(spool)
+    spool.set_delivered(claim(spool, "archive"))
+    store(spool, 1, ARCHIVE)
+    prepare(spool)
+    assert spool.claim_to_prepare(EVERYBODY) is None
+    spool.set_delivered(claim(spool, "archive"))
+    withdrawal = prepare(spool)
+    assert withdrawal.part is Part.WITHDRAWAL
+    assert spool.ledger.previews_at("1.2.1", "archive") == [("1.2.840.1", "1.2.2")]
+    # The note is made from the image, whose file therefore stays until it is sent.
+    assert spool.source(withdrawal).exists()
+    spool.set_delivered(claim(spool, "archive"))
+    assert spool.ledger.waiting() == 0
+
+
+def test_an_image_waits_for_a_preview_that_is_on_its_way(spool: Spool) -> None:
+    store(spool, 2, ARCHIVE, preview_of=1)
+    prepare(spool)
+    preview = claim(spool, "archive")
+    store(spool, 1, ARCHIVE)
+    assert spool.claim_to_prepare(EVERYBODY) is None
+    spool.set_refused(preview, "no answer", wait_seconds=9, limit=9)
+    prepare(spool)
+    spool.set_delivered(claim(spool, "archive"))
+    # Without an answer nobody knows whether the preview arrived: it is withdrawn all the same.
+    assert prepare(spool).part is Part.WITHDRAWAL
+    assert spool.ledger.previews_at("1.2.1", "archive") == [("1.2.840.1", "1.2.2")]
+
+
+def test_a_destination_that_is_not_there_any_more_keeps_its_own(spool: Spool) -> None:
+    store(spool, 1, HUB)
+    assert spool.claim_to_prepare(("archive",)) is None
+    assert spool.ledger.waiting() == 1
+    assert prepare(spool).destination == "hub"
+
+
+def test_contexts_of_what_waits(spool: Spool) -> None:
+    store(spool, 1, HUB)
+    store(spool, 2, ARCHIVE)
+    assert spool.ledger.contexts("hub") == []
+    prepare(spool)
+    prepare(spool)
+    assert spool.ledger.contexts("hub") == [("1.2.840.1", EXPLICIT)]
+
+
+def test_what_is_forgotten_is_new_again(spool: Spool, clock: Clock) -> None:
+    store(spool, 1, HUB)
+    store(spool, 2, HUB)
+    prepare(spool)
+    spool.set_delivered(claim(spool))
+    clock.now += 86400 * 10
+    assert spool.forget(11) == 0
+    assert spool.forget(9) == 1
+    assert store(spool, 1, HUB) is Arrival.NEW
+    assert store(spool, 2, HUB) is Arrival.KNOWN
+
+
+def test_a_start_removes_what_no_row_speaks_of(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    store(spool, 1, HUB)
+    prepare(spool, own_file=True)
+    spool.close()
+    for folder in ("incoming", "instances", "prepared"):
+        (tmp_path / folder / "9").write_bytes(b"left over")
+    spool = Spool(tmp_path)
+    assert names(tmp_path / "incoming") == []
+    assert names(tmp_path / "instances") == [received(1).digest]
+    assert names(tmp_path / "prepared") == ["1"]
+    assert spool.file_to_send(claim(spool)).read_bytes() == b"prepared"
+    spool.close()
+
+
+def test_a_spool_has_one_owner(spool: Spool, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="in use"):
+        Spool(tmp_path)
+
+
+def test_a_write_that_fails_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"begun"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        spool.store(received(1), (HUB,), broken())
+    assert names(tmp_path / "incoming") == []
+    assert store(spool, 1, HUB) is Arrival.NEW
+
+
+def test_a_secret_is_made_once(spool: Spool) -> None:
+    key = spool.secret("log-key")
+    assert len(key) == 32
+    assert spool.secret("log-key") == key
