@@ -24,8 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from xraycodec.errors import OptionError
-from xraycodec.files.atomic import sync_folder
-from xraycodec.files.atomic import write_atomically
+from xraycodec.files.atomic import sync_folder, write_atomically
 from xraycodec.gateway.ledger import Ledger
 from xraycodec.gateway.records import Arrival, Delivery, Ended, Received, Rendition, Route
 
