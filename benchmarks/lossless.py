@@ -13,7 +13,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from environment import describe_environment
 from timing import best_seconds
 from xraycodec import Lattice, XRay, compress, decompress, read
 from xraycodec.codecs.lattice import PROFILES
+from xraycodec.codecs.lattice.codec import Profile
 from xraycodec.image import Pixels
 
 THREADS = os.cpu_count() or 1
@@ -146,9 +147,11 @@ def checked(image: XRay, codec: Lattice) -> float:
     return rate_bpp(data, image.pixels)
 
 
-def lossless_nih(images: list[XRay], timed: list[XRay], repeats: int) -> dict[str, Any]:
+def lossless_nih(
+    images: list[XRay], timed: list[XRay], repeats: int, profiles: Sequence[Profile], others: bool
+) -> dict[str, Any]:
     rows: dict[str, Any] = {}
-    for peer in peers():
+    for peer in peers() if others else ():
         print(f"nih-cxr8/test: {peer.name}", file=sys.stderr, flush=True)
         rates = [rate_bpp(peer.encode(image.pixels), image.pixels) for image in images]
         slow = peer.name.endswith("e9")
@@ -161,7 +164,7 @@ def lossless_nih(images: list[XRay], timed: list[XRay], repeats: int) -> dict[st
                 1 if slow else repeats,
             ),
         }
-    for profile in PROFILES:
+    for profile in profiles:
         print(f"nih-cxr8/test: lattice {profile}", file=sys.stderr, flush=True)
         codec = Lattice(profile=profile)
         rates = [checked(image, codec) for image in images]
@@ -172,35 +175,37 @@ def lossless_nih(images: list[XRay], timed: list[XRay], repeats: int) -> dict[st
     return rows
 
 
-def near_lossless(images: list[XRay]) -> dict[str, Any]:
+def near_lossless(images: list[XRay], profiles: Sequence[Profile], others: bool) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for error in NEAR_ERRORS:
         print(f"near-lossless {error}", file=sys.stderr, flush=True)
-        theirs = [
-            rate_bpp(imagecodecs.jpegls_encode(image.pixels, level=error), image.pixels)
-            for image in images
-        ]
-        row = {"JPEG-LS": round(float(np.mean(theirs)), 4)}
-        for profile in PROFILES:
+        row: dict[str, float] = {}
+        if others:
+            theirs = [
+                rate_bpp(imagecodecs.jpegls_encode(image.pixels, level=error), image.pixels)
+                for image in images
+            ]
+            row["JPEG-LS"] = round(float(np.mean(theirs)), 4)
+        for profile in profiles:
             ours = [checked(image, Lattice(max_error=error, profile=profile)) for image in images]
             row[f"lattice {profile}"] = round(float(np.mean(ours)), 4)
         table[str(error)] = row
     return table
 
 
-def lossless_deep(files: list[Path]) -> dict[str, Any]:
+def lossless_deep(files: list[Path], profiles: Sequence[Profile], others: bool) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for path in files:
         print(f"deep: {path.stem}", file=sys.stderr, flush=True)
         image = read(path)
         ranks, cost = packed(image.pixels)
         row: dict[str, float] = {}
-        for peer in peers():
+        for peer in peers() if others else ():
             if peer.deep:
                 row[peer.name] = round(rate_bpp(peer.encode(image.pixels), image.pixels), 4)
                 size = len(peer.encode(ranks)) + cost
                 row[f"{peer.name}, packed"] = round(8 * size / ranks.size, 4)
-        for profile in PROFILES:
+        for profile in profiles:
             row[f"lattice {profile}"] = round(checked(image, Lattice(profile=profile)), 4)
         table[path.stem] = row
     return table
@@ -236,21 +241,39 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--every", type=int, default=1, help="Only every so many NIH images.")
+    parser.add_argument(
+        "--add-profile",
+        choices=PROFILES,
+        help="Measure this profile alone, and add it to the figures that the JSON holds.",
+    )
     arguments = parser.parse_args()
     data = Path(os.environ.get("XRAYCODEC_DATA", "../shared/data"))
     files = sorted((data / "nih-cxr8" / "test").glob("*.jxl"))[:: arguments.every]
     if not files:
         raise SystemExit(f"no images in {data}; set XRAYCODEC_DATA")
     images = [read(path) for path in files]
-    result: dict[str, Any] = describe_environment()
-    result["images"] = len(images)
-    result["lossless_nih_test"] = lossless_nih(
-        images, images[:: max(1, len(images) // 6)], arguments.repeats
-    )
-    result["near_lossless_nih_test"] = near_lossless(images)
-    result["lossless_deep"] = lossless_deep(sorted((data / "deep").glob("*.dcm")))
-    result["noise_excess"] = noise()
-    result["memory_5000x5000_16_bits"] = large_image()
+    added = arguments.add_profile
+    profiles, others = (PROFILES, True) if added is None else ((added,), False)
+    timed = images[:: max(1, len(images) // 6)]
+    found: dict[str, Any] = {
+        "lossless_nih_test": lossless_nih(images, timed, arguments.repeats, profiles, others),
+        "near_lossless_nih_test": near_lossless(images, profiles, others),
+        "lossless_deep": lossless_deep(sorted((data / "deep").glob("*.dcm")), profiles, others),
+    }
+    environment = describe_environment()
+    if added is None:
+        result = {**environment, "images": len(images), **found}
+        result["noise_excess"] = noise()
+        result["memory_5000x5000_16_bits"] = large_image()
+    else:
+        result = json.loads(arguments.json.read_text())
+        if len(images) != result["images"] or environment["processor"] != result["processor"]:
+            raise SystemExit("other images or another processor than those of the JSON")
+        result["lossless_nih_test"] |= found.pop("lossless_nih_test")
+        for name, table in found.items():
+            for key, row in table.items():
+                result[name][key] |= row
+        result.setdefault("added", {})[f"lattice {added}"] = environment
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.json:

@@ -64,7 +64,12 @@ def lossless_table(result: dict[str, Any]) -> str:
     reference = rows["JPEG XL e9"]["bpp"]
     lines = [
         f"{result['processor']}, {result['cores']} cores, commit `{result['commit'][:10]}`,"
-        f" {result['images']} images.",
+        f" {result['images']} images."
+        + "".join(
+            f" {name}: added in a later run on the same kind of machine, commit"
+            f" `{run['commit'][:10]}`."
+            for name, run in result.get("added", {}).items()
+        ),
         "",
         "| codec | bits per pixel | against JPEG XL e9 | encode MP/s | decode MP/s |",
         "|---|---|---|---|---|",
@@ -83,7 +88,7 @@ def near_table(result: dict[str, Any]) -> str:
     table = result["near_lossless_nih_test"]
     names = list(next(iter(table.values())))
     lines = [
-        f"| maximum error | {' | '.join(names)} | lattice against JPEG-LS |",
+        f"| maximum error | {' | '.join(names)} | best against JPEG-LS |",
         "|---" * (len(names) + 2) + "|",
     ]
     for error, row in table.items():
