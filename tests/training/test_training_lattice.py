@@ -19,7 +19,12 @@ from xraycodec.exact.pack import SUFFIX
 from xraycodec.exact.reference import evaluate
 from xraycodec.training.lattice.export import export, phase_graph
 from xraycodec.training.lattice.loop import Settings, Trainer
-from xraycodec.training.lattice.network import FEATURE_CENTRE, LatticeNetwork, Shape
+from xraycodec.training.lattice.network import (
+    FEATURE_CENTRE,
+    LatticeNetwork,
+    Shape,
+    code_lengths,
+)
 from xraycodec.training.lattice.samples import Draw, draw_batch, quantised, vary
 from xraycodec.training.lattice.weights import load_weights, save_weights
 
@@ -136,6 +141,19 @@ def test_weights_to_go_on_from(tmp_path: Path) -> None:
         load_weights(tmp_path / "w.safetensors", Shape(channels=16))
     with pytest.raises(ModelError, match="no weights"):
         load_weights(run.checkpoint, SHAPE)
+
+
+@pytest.mark.parametrize("components", [1, 2, 3])
+def test_a_mixture_of_equal_parts_costs_what_its_one_distribution_does(components: int) -> None:
+    parameters = torch.zeros(1, 3 * components - 1, 2, 2)
+    pixels = [torch.full((1, 1, 2, 2), value) for value in (100.0, 2.0, 101.0)]
+    steps, peaks = torch.ones(1, 1, 1, 1), torch.full((1, 1, 1, 1), 255.0)
+    scale = 2 * 2**-1.5
+    mass = torch.sigmoid(torch.tensor(1.5 / scale)) - torch.sigmoid(torch.tensor(0.5 / scale))
+    found = code_lengths(parameters, *pixels, steps, peaks)
+    torch.testing.assert_close(
+        found, torch.full_like(found, -float(mass.log2())), atol=0.01, rtol=0
+    )
 
 
 def test_metrics_are_json_lines(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def code_lengths(
     )
     centre = prediction + unit * shift.clamp(-8, 8)
     scale = unit * torch.exp2(spread.clamp(-6, 4) - 1.5)
-    weight = torch.softmax(torch.cat([torch.zeros_like(logit[:, :1]), logit], 1) * 0.6931472, 1)
+    weight = torch.softmax(torch.cat([torch.zeros_like(shift[:, :1]), logit], 1) * 0.6931472, 1)
     mean = (weight * centre).sum(1, keepdim=True).detach()
     anchor = torch.minimum(mean.round().clamp_min(0), peaks)
     bins = torch.round((target - anchor) / steps)
