@@ -1,4 +1,4 @@
-"""Put the committed figures into README.md, between their markers."""
+"""Put the committed figures into README.md and docs/, between their markers."""
 
 from __future__ import annotations
 
@@ -116,25 +116,54 @@ def deep_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def ablation_table(result: dict[str, Any]) -> str:
+    variants = result["variants"]
+    base = next(iter(variants.values()))
+    lines = [
+        f"{result['processor']}, {result['steps']} steps each.",
+        "",
+        "| variant | lossless bpp | against base | maximum error 2 | encode, decode MP/s |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in variants.items():
+        change = 100 * (row["lossless_bpp"] / base["lossless_bpp"] - 1)
+        speed = (
+            f"{row['encode_mp_per_s']:.2f}, {row['decode_mp_per_s']:.2f}"
+            if "encode_mp_per_s" in row
+            else ""
+        )
+        lines.append(
+            f"| {name} | {row['lossless_bpp']:.4f} | {change:+.2f} % | {row['near_bpp']:.4f} |"
+            f" {speed} |"
+        )
+    return "\n".join(lines)
+
+
 def fill(text: str, marker: str, table: str) -> str:
     pattern = re.compile(rf"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)", re.DOTALL)
     return pattern.sub(lambda match: f"{match[1]}{table}\n{match[2]}", text)
 
 
-def main() -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    for marker, name, table in (
+PAGES = {
+    "README.md": (
         ("rnn-conv-crops", "rnn-conv-crops.json", crops_table),
         ("bench", "latest.json", bench_table),
         ("lossless", "lossless.json", lossless_table),
         ("near", "lossless.json", near_table),
         ("deep", "lossless.json", deep_table),
-    ):
-        path = RESULTS / name
-        if path.exists():
-            text = fill(text, marker, table(json.loads(path.read_text())))
-    readme.write_text(text)
+    ),
+    "docs/decisions/0005-lattice.md": (("ablation", "lattice-ablation.json", ablation_table),),
+}
+
+
+def main() -> None:
+    for page, tables in PAGES.items():
+        text = (ROOT / page).read_text()
+        for marker, name, table in tables:
+            path = RESULTS / name
+            if path.exists():
+                text = fill(text, marker, table(json.loads(path.read_text())))
+        (ROOT / page).write_text(text)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from xraycodec.errors import ImageError
 if TYPE_CHECKING:
     from xraycodec.evaluation.crops import Crops
 
-TABLE_CROPS = 1000
-"""Training crops that the frequency tables are counted over."""
+TABLE_PIXELS = 1 << 21
+"""Of the training crops that frequency tables are counted over; each goes through 32 iterations."""
 
 
 @click.command("toderici")
@@ -114,7 +114,7 @@ def _export(run: Path, name: str, crops: Crops) -> int:
     from xraycodec.training.toderici.export import export_pack, load_network, model_card
 
     network, training = load_network(run / "checkpoint.pt")
-    pack = export_pack(network, name, crops[:TABLE_CROPS], training)
+    pack = export_pack(network, name, crops[: TABLE_PIXELS // training["segment"] ** 2], training)
     write_atomically(run / f"{name}{SUFFIX}", pack, overwrite=True)
     card = model_card(name, pack, training, run / "metrics.jsonl")
     write_atomically(run / f"{name}.md", card.encode(), overwrite=True)
