@@ -62,6 +62,7 @@ from xraycodec.errors import (
     XrayCodecError,
 )
 from xraycodec.files import MAX_PIXELS, encode
+from xraycodec.files import decode as read_image
 from xraycodec.files.dicom import decode
 from xraycodec.files.dicom_cells import PixelLayout
 from xraycodec.files.dicom_writer import to_data_set
@@ -242,6 +243,59 @@ class TestSpareBits:
         with pytest.raises(UnsupportedImageError, match="beside the 12 stored"):
             encapsulate(dataset, Lattice(max_error=1, profile="fast", threads=1))
         assert str(dataset) == before
+
+
+class TestReading:
+    """Wrapped files are DICOM files to every reader of this package."""
+
+    @pytest.mark.parametrize("spare", [0, 0x8000])
+    def test_as_the_original(self, spare):
+        cells = random_pixels((2, 5, 7), 12)
+        cells[1, 2, 3] |= spare
+        data = native_dicom(cells, 12)
+        found, expected = (decode(each, MAX_PIXELS) for each in (wrap(data, Stored()), data))
+        assert np.array_equal(found.pixels, expected.pixels)
+        assert found.dicom == expected.dicom
+        assert found.spare_bits == expected.spare_bits
+
+    def test_where_nothing_imported_the_decoder(self, tmp_path, wrapped):
+        (tmp_path / "w.dcm").write_bytes(wrapped)
+        code = (
+            "import sys; from xraycodec import read; from xraycodec.files import decode;"
+            " assert 'xraycodec.dicom.encapsulation' not in sys.modules;"
+            " print(read(sys.argv[1]).pixels.shape)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "w.dcm"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "(5, 7)\n"
+
+    def test_damage_names_file_and_frame(self, wrapped):
+        (stream,) = streams_of(wrapped)
+        damaged = bytearray(stream)
+        damaged[stream.index(b"DATA") + 12] ^= 1
+        with pytest.raises(FormatError, match=r"^w\.dcm: frame 0: "):
+            read_image(with_pixels(wrapped, [bytes(damaged)]), "w.dcm")
+        with pytest.raises(LimitError, match="35"):
+            decode(wrapped, 34)
+
+    def test_other_unknown_transfer_syntaxes_are_refused(self, wrapped):
+        other = wrapped.replace(XRC_UID.encode(), XRC_UID[:-1].encode() + b"2")
+        with pytest.raises(UnsupportedImageError, match=r"transfer syntax .*2 is not supported"):
+            decode(other, MAX_PIXELS)
+
+    def test_loss_that_the_data_set_does_not_tell(self):
+        cells = (np.add.outer(np.arange(40), np.arange(52)) * 20).astype(np.uint16)
+        data = native_dicom(cells, 12)
+        lossy = compress(cells, Lattice(max_error=9, profile="fast", threads=1))
+        ds = read(with_pixels(wrap(data, Stored()), [lossy], BitsStored=16, HighBit=15))
+        assert "LossyImageCompression" not in ds
+        told = read(encode(decode(write_file(ds, XRC_UID), MAX_PIXELS), "dicom"))
+        assert told.LossyImageCompression == "01"
+        assert told.LossyImageCompressionMethod == "XRC_LATTICE"
 
 
 class TestOffsetTables:
@@ -452,6 +506,13 @@ class TestCommand:
         assert run("dicom", "unwrap", tmp_path / "w.dcm", tmp_path / "u.dcm").code == 1
         assert run("dicom", "unwrap", "-f", tmp_path / "w.dcm", tmp_path / "u.dcm").code == 0
         assert run("dicom", "unwrap", tmp_path / "a.dcm", tmp_path / "v.dcm").code == 1
+
+    def test_wrapped_files_are_compressed(self, tmp_path, native, wrapped):
+        (tmp_path / "w.dcm").write_bytes(wrapped)
+        assert run("compress", "--codec", "stored", tmp_path / "w.dcm").code == 0
+        done = run("decompress", tmp_path / "w.dcm.xrc", "-o", tmp_path / "back.dcm")
+        assert done.code == 0
+        assert (tmp_path / "back.dcm").read_bytes() == as_written(native)
 
     def test_standard_streams(self, native):
         done = run("dicom", "wrap", "--codec", "stored", "-", "-", stdin=native)

@@ -13,12 +13,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,8 @@ from pynetdicom.presentation import AllStoragePresentationContexts, build_contex
 
 from xraycodec.gateway.association import Association, Refusal, drop_connection
 from xraycodec.gateway.config import DicomTarget
+from xraycodec.gateway.config_file import load
+from xraycodec.gateway.node import Gateway
 
 DIGITAL_X_RAY = "1.2.840.10008.5.1.4.1.1.1.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -103,7 +107,7 @@ def free_port() -> int:
         return port
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 300) -> None:
     """Wait until something holds, which is a failure only where it never does."""
     end = time.monotonic() + seconds
     while not condition():
@@ -270,7 +274,12 @@ class GatewayProcess:
     def stop(self) -> int:
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(300)
+
+    def end(self) -> None:
+        """Whatever became of it, nothing of it runs after this."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
 
     def log(self) -> list[dict[str, Any]]:
         # What is left of a killed Python's multiprocessing writes a warning of its own.
@@ -303,6 +312,38 @@ class GatewayProcess:
         return [line for line in self.log() if line["event"] == "started"][-1]
 
 
+class LocalGateway(GatewayProcess):
+    """The same in this process, for what needs neither the command nor kills.
+
+    A thread stands for its pool of processes, which take seconds to start.
+    """
+
+    def __init__(self, folder: Path, text: str) -> None:
+        super().__init__(folder, text)
+        self._node: Gateway | None = None
+        self._log: TextIO | None = None
+
+    def start(self) -> None:
+        # What the processes of the pool do, too; filters are no thread's own.
+        warnings.simplefilter("ignore")
+        self._log = self.log_path.open("a", buffering=1)
+        self._node = Gateway(load(self.config), self._log)
+        self._node._preparation._pool = ThreadPoolExecutor(1)  # type: ignore[assignment]
+        self._node.start()
+
+    def stop(self) -> int:
+        assert self._node is not None
+        assert self._log is not None
+        node, self._node = self._node, None
+        node.stop()
+        self._log.close()
+        return 0
+
+    def end(self) -> None:
+        if self._node is not None:
+            self.stop()
+
+
 @contextmanager
 def running(*gateways: GatewayProcess) -> Iterator[None]:
     try:
@@ -311,8 +352,7 @@ def running(*gateways: GatewayProcess) -> Iterator[None]:
         yield
     finally:
         for each in gateways:
-            if each.process is not None and each.process.poll() is None:
-                each.kill()
+            each.end()
 
 
 def config_text(

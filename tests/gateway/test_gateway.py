@@ -1,16 +1,20 @@
-"""Gateways in processes of their own, between a sender and an archive or folder."""
+"""Gateways between a sender and an archive or folder."""
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
+
+from cli_running import run
 from gateway_building import (
     GatewayProcess,
+    LocalGateway,
     archive,
     colour_picture,
     config_text,
@@ -84,30 +88,24 @@ def test_a_study_of_all_kinds_arrives_in_standard_and_private_syntax(tmp_path: P
         assert secret not in seen
     names = {line["instance"] for line in gateway.log() if line["event"] == "received"}
     assert len(names) == 4
+    events = [json.loads(line)["event"] for line in gateway.log_path.read_text().splitlines()]
+    assert [each for each in events if each in ("started", "stopped")] == ["started", "stopped"]
+    assert events[-1] == "stopped"
 
 
 def test_the_pseudonym_of_a_uid_can_be_had(tmp_path: Path) -> None:
-    gateway = GatewayProcess(
+    gateway = LocalGateway(
         tmp_path, config_text(folder_destination("drop", tmp_path / "drop"), extra=STORED)
     )
     with running(gateway):
         assert send(gateway.port, [report(1)]) == [0]
         (name,) = [line["instance"] for line in gateway.log() if line["event"] == "received"]
-    command = "from xraycodec.cli import main; main()"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", command, "gateway", "--config", str(gateway.config)),
-            *("--pseudonym", str(report(1).SOPInstanceUID)),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == f"{name}\n"
+    done = run("gateway", "--config", gateway.config, "--pseudonym", report(1).SOPInstanceUID)
+    assert (done.code, done.out) == (0, f"{name}\n")
 
 
 def test_what_is_refused(tmp_path: Path) -> None:
-    gateway = GatewayProcess(
+    gateway = LocalGateway(
         tmp_path,
         config_text(
             folder_destination("drop", tmp_path / "drop", keys='modalities = ["DX", "SR"]'),
@@ -132,7 +130,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
 
 
 def test_peers_that_are_not_listed_are_rejected(tmp_path: Path) -> None:
-    gateway = GatewayProcess(
+    gateway = LocalGateway(
         tmp_path,
         config_text(folder_destination("drop", tmp_path / "drop"), extra=STORED).replace(
             'ae_title = "*"', 'ae_title = "CR1"'
@@ -146,7 +144,7 @@ def test_peers_that_are_not_listed_are_rejected(tmp_path: Path) -> None:
 
 def test_a_node_that_knows_not_the_syntax_gets_the_fallback(tmp_path: Path) -> None:
     with archive() as store:
-        gateway = GatewayProcess(
+        gateway = LocalGateway(
             tmp_path,
             config_text(
                 dicom_destination("pacs", store.port, "jpeg-ls", keys='fallback = "explicit"'),
@@ -164,7 +162,7 @@ def test_a_node_that_knows_not_the_syntax_gets_the_fallback(tmp_path: Path) -> N
 
 def test_refusals_set_an_instance_aside_until_it_is_asked_for(tmp_path: Path) -> None:
     with archive(syntaxes=[JPEGLSLossless], status=0xC000) as store:
-        gateway = GatewayProcess(
+        gateway = LocalGateway(
             tmp_path,
             config_text(
                 dicom_destination("pacs", store.port, "jpeg-ls", tables="refusals = 2"),
@@ -211,28 +209,9 @@ def test_a_gateway_needs_a_sound_configuration(tmp_path: Path) -> None:
     path.write_text(
         config_text(folder_destination("drop", tmp_path)).replace("port = 0", "port = -1")
     )
-    command = "import sys; from xraycodec.cli import main; sys.argv[0] = 'xrc'; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", command, "gateway", "--config", str(path), "--check"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "listen.port: -1; allowed are whole numbers from 0 to 65535" in done.stderr
-
-
-def test_log_lines_are_json(tmp_path: Path) -> None:
-    gateway = GatewayProcess(
-        tmp_path, config_text(folder_destination("drop", tmp_path / "drop"), extra=STORED)
-    )
-    with running(gateway):
-        assert gateway.stop() == 0
-    lines = gateway.log_path.read_text().splitlines()
-    assert [json.loads(line)["event"] for line in lines if "forgotten" not in line] == [
-        "started",
-        "stopped",
-    ]
+    done = run("gateway", "--config", path, "--check")
+    assert done.code == 1
+    assert "listen.port: -1; allowed are whole numbers from 0 to 65535" in done.err
 
 
 def _preview_file(path: Path, image: Dataset, settings: Preview) -> str:
@@ -252,7 +231,7 @@ def test_a_preview_is_shown_at_once_and_replaced(tmp_path: Path, codec: str) -> 
     late_uid = _preview_file(late, image, Preview(codec, ratio=32, max_error=7))
     assert late_uid != preview_uid
     with archive() as store:
-        gateway = GatewayProcess(
+        gateway = LocalGateway(
             tmp_path / "gateway",
             config_text(
                 folder_destination("viewer", tmp_path / "viewer"),
@@ -314,7 +293,7 @@ def _check_note(note: Dataset, shown: Dataset) -> None:
 def test_two_gateways_send_previews_first(tmp_path: Path) -> None:
     images = [radiograph(number, 64, 64) for number in (1, 2)]
     uids = {str(each.SOPInstanceUID) for each in images}
-    far = GatewayProcess(
+    far = LocalGateway(
         tmp_path / "far",
         config_text(
             folder_destination("viewer", tmp_path / "viewer"), ae_title="FAR", extra=STORED
@@ -322,7 +301,7 @@ def test_two_gateways_send_previews_first(tmp_path: Path) -> None:
     )
     with running(far):
         preview_table = '[destination.preview]\ncodec = "lattice"\n'
-        near = GatewayProcess(
+        near = LocalGateway(
             tmp_path / "near",
             config_text(
                 dicom_destination("far", far.port, "xrc", ae_title="FAR", tables=preview_table),

@@ -54,7 +54,9 @@ key = "{tls.key}"
 authorities = "{tls.authority}"
 """
     codec = "lattice" if SOAK else "stored"
-    compression = f'[compression]\nprocesses = 2\ncodec = "{codec}"\nprofile = "fast"\n'
+    # A process of the pool takes longer to start than a few instances take it.
+    processes = 2 if SOAK else 1
+    compression = f'[compression]\nprocesses = {processes}\ncodec = "{codec}"\nprofile = "fast"\n'
     near = GatewayProcess(
         folder / "near",
         config_text(

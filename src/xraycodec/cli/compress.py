@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
-from xraycodec.cli import options
+from xraycodec.cli import codec_options, options
 from xraycodec.cli.report import Report, human_size
 from xraycodec.cli.sources import XRC_SUFFIX, Source, Targets, Wanted, find_sources, for_each
-from xraycodec.codecs.lattice.codec import DEFAULT_TILE, PROFILES
-from xraycodec.codecs.registry import NAMES
-from xraycodec.errors import CorruptError, OptionError, XrayCodecError
+from xraycodec.errors import CorruptError, XrayCodecError
 
 if TYPE_CHECKING:
     from xraycodec.codecs.base import Codec
@@ -56,55 +53,22 @@ def _members(path: Path, report: Report) -> list[tuple[Path, Path]] | None:
 
 IMAGES = Wanted("image file", _is_image, _members)
 
-_TAKES = {
-    "lattice": ("max_error", "profile", "tile"),
-    "rnn-conv": ("ratio", "tile"),
-    "toderici": ("iterations", "tile"),
-    "stored": (),
-}
-
 
 @click.command()
 @options.inputs
 @options.output
 @options.force
 @options.recursive
-@click.option(
-    "--codec",
-    type=click.Choice(NAMES),
-    default="lattice",
-    show_default=True,
-    help="lattice keeps every bit, or every pixel within --max-error; rnn-conv and toderici are"
-    " lossy without a bound, and files of toderici refine the image step by step; stored keeps"
-    " every bit without a model.",
+@codec_options.codec(
+    "lattice keeps every bit, or every pixel within --max-error; rnn-conv and toderici are lossy"
+    " without a bound, and files of toderici refine the image step by step; stored keeps every bit"
+    " without a model."
 )
-@click.option(
-    "--max-error",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="D",
-    help="lattice: no pixel of the decompressed image differs from the original by more than D"
-    " grey levels; 0 is lossless.",
-)
-@click.option(
-    "--profile",
-    type=click.Choice(PROFILES),
-    default="best",
-    show_default=True,
-    help="lattice: best gives the smallest files, fast takes less time.",
-)
-@options.ratio
-@options.iterations
-@click.option(
-    "--tile",
-    type=int,
-    metavar="PIXELS",
-    show_default=f"lattice {DEFAULT_TILE}, rnn-conv 256, toderici 256",
-    help="Side of the tiles. lattice: a multiple of 8 from 64 to 4096; with small ones,"
-    " decompress --region reads and computes less, but files are larger. rnn-conv: 128 or 256."
-    " toderici: a multiple of 16 from 16 to 512.",
-)
+@codec_options.max_error
+@codec_options.profile
+@codec_options.ratio
+@codec_options.iterations
+@codec_options.tile
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
 @options.threads
 @options.reporting
@@ -140,7 +104,7 @@ def compress(
     from xraycodec.pipeline import compress as compress_image
     from xraycodec.pipeline import verify
 
-    chosen = _codec(codec, threads)
+    chosen = codec_options.codec_asked_for(codec, threads)
     report = Report(as_json, quiet, verbose)
     sources = find_sources(inputs, IMAGES, report, recursive=recursive)
     targets = Targets(output, sources, recursive=recursive, overwrite=force)
@@ -178,51 +142,6 @@ def compress(
         report.result(source.name, text, values)
 
     return for_each(report, sources, work)
-
-
-def _codec(name: str, threads: int) -> Codec:
-    """The codec called ``name`` with the settings that the command line gives.
-
-    Raises:
-        click.UsageError: a setting of another codec, or one that this codec cannot do.
-    """
-    context = click.get_current_context()
-    given = {
-        setting: context.params[setting]
-        for setting in sorted({setting for settings in _TAKES.values() for setting in settings})
-        if context.get_parameter_source(setting) is not ParameterSource.DEFAULT
-    }
-    for setting in given:
-        if setting not in _TAKES[name]:
-            takers = _listed([codec for codec, takes in _TAKES.items() if setting in takes])
-            told = context.get_parameter_source("codec") is not ParameterSource.DEFAULT
-            raise click.UsageError(
-                f"--{setting.replace('_', '-')} goes with --codec {takers}, not with "
-                + (name if told else f"the default, {name}; add --codec {takers}")
-            )
-    try:
-        if name == "lattice":
-            from xraycodec.codecs.lattice import Lattice
-
-            return Lattice(**given, threads=threads)
-        if name == "rnn-conv":
-            from xraycodec.codecs.rnn_conv import RnnConv
-
-            return RnnConv(**given, threads=threads)
-        if name == "toderici":
-            from xraycodec.codecs.toderici import Toderici
-
-            return Toderici(**given, threads=threads)
-    except OptionError as error:
-        raise click.UsageError(str(error)) from error
-    from xraycodec.codecs.stored import Stored
-
-    return Stored()
-
-
-def _listed(names: list[str]) -> str:
-    """Names as a sentence has them: "a, b or c"."""
-    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _loss(bound: int | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xraycodec.cli import options
+from xraycodec.cli import codec_options, options
 from xraycodec.cli.report import Report, human_size
 from xraycodec.cli.sources import STANDARD, Source, for_each
 from xraycodec.errors import OptionError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for the results; those of an earlier demo are replaced.",
 )
-@options.ratio
+@codec_options.ratio
 @options.reporting
 def demo(
     file: str | None, output: Path, ratio: float, as_json: bool, quiet: bool, verbose: bool

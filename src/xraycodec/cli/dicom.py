@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from xraycodec.cli import options
+from xraycodec.cli import codec_options, options
 from xraycodec.cli.report import Report, human_size
 from xraycodec.cli.sources import Source, Targets, Wanted, find_sources, for_each
-from xraycodec.codecs.base import Codec, Progress
-from xraycodec.codecs.lattice.codec import PROFILES
-from xraycodec.codecs.registry import NAMES, codec_by_name
-from xraycodec.errors import OptionError
+from xraycodec.codecs.base import Progress
 from xraycodec.files.dicom_lossy import UID_POLICIES, UidPolicy
-
-_SETTINGS = ("max_error", "profile", "ratio", "iterations")
 
 
 def _is_dicom(path: Path, *, wrapped: bool) -> bool:
@@ -58,30 +50,11 @@ _output = click.argument("output", metavar="OUTPUT")
 @_output
 @options.force
 @options.recursive
-@click.option(
-    "--codec",
-    type=click.Choice(NAMES),
-    default="lattice",
-    show_default=True,
-    help="As for xrc compress; a lossy one makes a derived image, which the file then says.",
-)
-@click.option(
-    "--max-error",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="D",
-    help="lattice: no pixel differs from the original by more than D grey levels; 0 is lossless.",
-)
-@click.option(
-    "--profile",
-    type=click.Choice(PROFILES),
-    default="best",
-    show_default=True,
-    help="lattice: best gives the smallest files, fast takes less time.",
-)
-@options.ratio
-@options.iterations
+@codec_options.codec("As for xrc compress; a lossy one makes a derived image, which the file says.")
+@codec_options.max_error
+@codec_options.profile
+@codec_options.ratio
+@codec_options.iterations
 @click.option(
     "--uid-policy",
     type=click.Choice(UID_POLICIES),
@@ -125,7 +98,7 @@ def wrap(
     """
     from xraycodec.dicom import encapsulation
 
-    chosen = _codec(codec, threads)
+    chosen = codec_options.codec_asked_for(codec, threads)
 
     def convert(data: bytes, progress: Progress) -> bytes:
         wrapped = encapsulation.wrap(
@@ -197,27 +170,3 @@ def _convert(
         report.result(source.name, text, values)
 
     return for_each(report, sources, work)
-
-
-def _codec(name: str, threads: int) -> Codec:
-    """The codec called ``name`` with the settings that the command line gives.
-
-    Raises:
-        click.UsageError: a setting of another codec, or one that this codec cannot do.
-    """
-    context = click.get_current_context()
-    codec = codec_by_name(name)
-    takes = {field.name for field in dataclasses.fields(codec)}  # type: ignore[arg-type]
-    settings: dict[str, Any] = {}
-    for setting in _SETTINGS:
-        if context.get_parameter_source(setting) is not ParameterSource.DEFAULT:
-            if setting not in takes:
-                option = setting.replace("_", "-")
-                raise click.UsageError(f"--{option} does not go with --codec {name}")
-            settings[setting] = context.params[setting]
-    if "threads" in takes:
-        settings["threads"] = threads
-    try:
-        return codec(**settings)
-    except OptionError as error:
-        raise click.UsageError(str(error)) from error

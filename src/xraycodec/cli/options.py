@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,39 +36,6 @@ def recursive(function: F) -> F:
         "--recursive",
         is_flag=True,
         help="Descend into folders and pass over files of other kinds there.",
-    )(function)
-
-
-class _Ratio(click.FloatRange):
-    """A range that NaN, which compares as neither too low nor too high, is not in."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value} is not a ratio.", param, ctx)
-        return number
-
-
-def ratio(function: F) -> F:
-    return click.option(
-        "--ratio",
-        type=_Ratio(2, 256),
-        default=8.0,
-        show_default=True,
-        help="rnn-conv: pixels per code kept, the paper's compression ratio; entropy coding then"
-        " makes files smaller still.",
-    )(function)
-
-
-def iterations(function: F) -> F:
-    return click.option(
-        "--iterations",
-        type=click.IntRange(1, 32),
-        default=8,
-        show_default=True,
-        help="toderici: steps of refinement; each adds 1/8 bit a pixel before entropy coding.",
     )(function)
 
 

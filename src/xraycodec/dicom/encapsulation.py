@@ -31,7 +31,7 @@ from xraycodec.files import MAX_PIXELS
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
 from xraycodec.files.dicom import PIXEL_TAGS, check_kind, decode, layout_of, parse_data_set
 from xraycodec.files.dicom_cells import PixelLayout, native_cells
-from xraycodec.files.dicom_frames import split_frames
+from xraycodec.files.dicom_frames import FrameDecoder, register, split_frames
 from xraycodec.files.dicom_writer import to_data_set, to_file
 from xraycodec.image import MAX_RATIO, Loss, XRay
 from xraycodec.losses import method_of
@@ -294,6 +294,11 @@ def _streams(dataset: Dataset, layout: PixelLayout) -> list[bytes]:
         return split_frames(element.value, layout.frames, extended)
 
 
+def _method_of_loss(stream: bytes) -> str | None:
+    header = read_header(stream)
+    return None if header.max_error == 0 else method_of(header.codec)
+
+
 def _header(dataset: Dataset) -> Header:
     """What the first frame's stream is."""
     return read_header(_streams(dataset, _layout(dataset))[0])
@@ -317,3 +322,7 @@ def _layout(dataset: Dataset) -> PixelLayout:
         warnings.simplefilter("ignore")
         check_kind(dataset)
         return layout_of(dataset)
+
+
+# So that every reader of DICOM files takes wrapped ones.
+register(XRC_UID, FrameDecoder(decode_frame, _method_of_loss))

@@ -5,12 +5,17 @@ PS3.5 8.1.2 retired them in 2004, and codestreams of the stored bits cannot carr
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from xraycodec.errors import CorruptImageError
+from xraycodec.files.dicom import layout_of
+from xraycodec.files.dicom_cells import cells_of, native_cells
+from xraycodec.files.dicom_writer import to_data_set
+from xraycodec.image import XRay
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -18,6 +23,33 @@ if TYPE_CHECKING:
 _GROUPS = range(0x6000, 0x6020, 2)  # PS3.5 7.6
 _ROWS, _COLUMNS, _FRAMES, _FRAME_ORIGIN = 0x0010, 0x0011, 0x0015, 0x0051
 _BITS_ALLOCATED, _BIT_POSITION, _DATA = 0x0100, 0x0102, 0x3000
+
+
+def of_stored_bits(image: XRay) -> tuple[Dataset, int]:
+    """Make the DICOM object of an image that a lossy codec can take.
+
+    Returns:
+        A data set as `to_data_set` gives it, of the source's instance, but with nothing around
+        the stored bits of its cells, which begin at bit 0: embedded overlays have moved, other
+        bits are dropped. And how many overlays were moved.
+
+    Raises:
+        OptionError: sizes beyond DICOM's fields.
+        CorruptImageError: the data set cannot be parsed, or `move_embedded` cannot be done.
+    """
+    dataset = to_data_set(image, uid_policy="keep")
+    layout = layout_of(dataset)
+    value = dataset.PixelData
+    cells = native_cells(value, layout, big_endian=False, words=False)
+    moved = move_embedded(dataset, cells)
+    if dataset.get("HighBit") != image.bits_stored - 1:
+        dataset.HighBit = image.bits_stored - 1
+    plain = cells_of(
+        image.frames, dataclasses.replace(layout, high_bit=image.bits_stored - 1), None
+    )
+    raster = plain.astype(layout.cell.newbyteorder("<"), copy=False).tobytes()
+    dataset["PixelData"].value = raster + value[len(raster) :]
+    return dataset, moved
 
 
 def move_embedded(dataset: Dataset, cells: npt.NDArray[Any]) -> int:

@@ -27,7 +27,7 @@ from xraycodec.dicom import codestreams, encapsulation, overlays
 from xraycodec.dicom.lossy import UidPolicy
 from xraycodec.dicom.syntaxes import SYNTAXES, Syntax, check_request, frame_encoder, write
 from xraycodec.errors import CorruptError, OptionError
-from xraycodec.files import MAX_PIXELS, decode, sniff
+from xraycodec.files import MAX_PIXELS, decode
 from xraycodec.files.checks import damage_as_corrupt
 from xraycodec.files.dicom import PIXEL_TAGS, layout_of, parse_data_set
 from xraycodec.files.dicom_cells import PixelLayout, native_cells, stored_values
@@ -81,15 +81,12 @@ def read(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) -> X
     """Read what can be transcoded: DICOM in any syntax that is known, ``.xrc``, other images.
 
     Raises:
-        XrayCodecError: as `xraycodec.decompress`, `xraycodec.dicom.encapsulation.unwrap` and
-            `xraycodec.files.decode`.
+        XrayCodecError: as `xraycodec.decompress` and `xraycodec.files.decode`.
     """
     if data.startswith(SIGNATURE):
         from xraycodec.pipeline import decompress
 
         return decompress(data)
-    if sniff(data) == "dicom" and encapsulation.is_wrapped(data):
-        data = encapsulation.unwrap(data, max_pixels=max_pixels)
     return decode(data, name, max_pixels=max_pixels)
 
 
@@ -168,8 +165,7 @@ def _made_of_streams(
         encapsulation.encapsulate(dataset, codec, progress=progress)
         return _Made(dataset, image.frames)
     # One new instance, for all losses together: the last step gives it its UID.
-    dataset = to_data_set(dataclasses.replace(image, spare_bits=None), uid_policy="keep")
-    moved = overlays.move_embedded(dataset, _cells(image))
+    dataset, moved = overlays.of_stored_bits(image)
     encapsulation.encapsulate(dataset, codec, uid_policy=uid_policy, progress=progress)
     return _Made(dataset, None, moved)
 

@@ -25,6 +25,7 @@ from xraycodec.files.dicom_cells import (
     stored_values,
 )
 from xraycodec.files.dicom_explicit import as_bytes, swap_units
+from xraycodec.files.dicom_lossy import is_marked, tell_loss
 from xraycodec.image import PREAMBLE_BYTES, DicomFile, PhotometricInterpretation, XRay
 
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ def decode(data: bytes, max_pixels: int) -> XRay:
 
     Values are stored values: no modality or VOI look-up table is applied. Bits of a cell that
     are not Bits Stored (embedded overlays, junk) become the image's spare bits. One frame gives
-    ``(row, column)``, several ``(frame, row, column)``.
+    ``(row, column)``, several ``(frame, row, column)``. Where codestreams say that they lost
+    something, and the data set does not, the image's data set says so as well.
 
     Raises:
         UnsupportedImageError: no pixel data, colour, floats, 1, 32 or 64 bits allocated, an
             unknown transfer syntax.
         CorruptImageError: elements missing or contradictory, pixel data damaged.
         LimitError: more pixels than ``max_pixels``, or a deflated data set beyond reason.
+        FormatError, ModelError: frames of the private transfer syntax, as `xraycodec.decompress`.
     """
     with warnings.catch_warnings(), damage_as_corrupt("DICOM"):
         warnings.simplefilter("ignore")
@@ -70,6 +73,7 @@ def decode(data: bytes, max_pixels: int) -> XRay:
         check_pixels(layout.rows, layout.columns, layout.frames, max_pixels)
         cells = _cells(parsed, layout)
         pixels = stored_values(cells, layout)
+        _tell_loss(parsed, layout)
         photometric: PhotometricInterpretation = dataset.PhotometricInterpretation.strip()
         file = _file_of(parsed, layout)
         return XRay(
@@ -235,12 +239,24 @@ def _cells(parsed: _Parsed, layout: PixelLayout) -> np.ndarray[Any, Any]:
     if native:
         big_endian = parsed.transfer_syntax == dicom_frames.EXPLICIT_BIG
         return native_cells(element.value, layout, big_endian=big_endian, words=element.VR == "OW")
-    tables = [
-        parsed.dataset.get(keyword)
-        for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
-    ]
-    extended = (tables[0], tables[1]) if tables[0] and tables[1] else None
+    extended = _extended_offsets(parsed.dataset)
     return dicom_frames.encapsulated_cells(element.value, layout, parsed.transfer_syntax, extended)
+
+
+def _extended_offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
+    offsets = dataset.get("ExtendedOffsetTable")
+    lengths = dataset.get("ExtendedOffsetTableLengths")
+    return (offsets, lengths) if offsets and lengths else None
+
+
+def _tell_loss(parsed: _Parsed, layout: PixelLayout) -> None:
+    """Have the data set say of lossy codestreams what their writer left out."""
+    dataset, syntax = parsed.dataset, parsed.transfer_syntax
+    if syntax in dicom_frames.NATIVE or is_marked(dataset):
+        return
+    value, extended = dataset["PixelData"].value, _extended_offsets(dataset)
+    if (loss := dicom_frames.loss_of(value, layout, syntax, extended)) is not None:
+        tell_loss(dataset, loss)
 
 
 def _file_of(parsed: _Parsed, layout: PixelLayout) -> DicomFile:

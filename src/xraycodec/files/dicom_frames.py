@@ -11,13 +11,16 @@ Native cells, and stored values of any, are dicom_cells' matter. Encapsulation i
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.errors import CorruptImageError, UnsupportedImageError
+from xraycodec.errors import CorruptImageError, FormatError, UnsupportedImageError
 from xraycodec.files import jpegxl
 from xraycodec.files.checks import damage_as_corrupt
 from xraycodec.files.codestreams import (
@@ -27,6 +30,8 @@ from xraycodec.files.codestreams import (
     read_jpeg_header,
 )
 from xraycodec.files.dicom_cells import PixelLayout
+from xraycodec.files.frame_losses import method_of_loss
+from xraycodec.image import MAX_RATIO, Loss
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -42,6 +47,31 @@ _FAMILIES = {
     **{_JPEG + n: "jpeg2000" for n in ("90", "91", "201", "202", "203")},
     **{_JPEG + n: "jpegxl" for n in ("110", "111", "112")},
 }
+
+
+@dataclass(frozen=True)
+class FrameDecoder:
+    """How frames of a transfer syntax are decoded that a layer above brings.
+
+    Attributes:
+        decode: a frame, perhaps with a padding byte, to cells ``(row, column)`` as the layout has
+            them; it raises any `XrayCodecError`.
+        method_of_loss: Lossy Image Compression Method (0028,2114) of a frame that lost something.
+    """
+
+    decode: Callable[[bytes, PixelLayout], npt.NDArray[Any]]
+    method_of_loss: Callable[[bytes], str | None]
+
+
+# This layer cannot import what is above it. Each of these modules registers its decoder when it
+# is imported, which happens once a transfer syntax is met that is not known here.
+_REGISTERING_MODULES = ("xraycodec.dicom.encapsulation",)
+_registered: dict[str, FrameDecoder] = {}
+
+
+def register(transfer_syntax: str, decoder: FrameDecoder) -> None:
+    """Make every reader of DICOM files decode a further transfer syntax."""
+    _registered[transfer_syntax] = decoder
 
 
 def encapsulated_cells(
@@ -65,18 +95,59 @@ def encapsulated_cells(
     Raises:
         UnsupportedImageError: an unknown transfer syntax, or colour codestreams.
         CorruptImageError: frames missing, damaged or of another size.
+        FormatError, ModelError, LimitError: of ``.xrc`` frames, as `xraycodec.decompress`.
     """
-    family = _FAMILIES.get(transfer_syntax)
-    if family is None:
-        raise UnsupportedImageError(f"transfer syntax {transfer_syntax} is not supported")
+    decode = _decoder(transfer_syntax).decode
     frames = split_frames(value, layout.frames, extended_offsets)
     cells = np.empty(layout.shape, layout.cell)
     for number, frame in enumerate(frames):
         try:
-            cells[number] = _decode_frame(frame, family, layout)
-        except (CorruptImageError, UnsupportedImageError) as error:
+            cells[number] = decode(frame, layout)
+        except (CorruptImageError, UnsupportedImageError, FormatError) as error:
             raise type(error)(f"frame {number}: {error}") from error
     return cells
+
+
+def loss_of(
+    value: bytes,
+    layout: PixelLayout,
+    transfer_syntax: str,
+    extended_offsets: tuple[bytes, bytes] | None,
+) -> Loss | None:
+    """What the frames of pixel data that `encapsulated_cells` decodes say of their loss.
+
+    Returns:
+        The method of the first frame that lost something, with the ratio of all frames at their
+        bits stored; ``None`` where no frame says that it did.
+    """
+    method_of = _decoder(transfer_syntax).method_of_loss
+    frames = split_frames(value, layout.frames, extended_offsets)
+    method = next(filter(None, map(method_of, frames)), None)
+    if method is None:
+        return None
+    pixel_bytes = layout.frames * layout.rows * layout.columns * layout.bits_stored / 8
+    ratio = pixel_bytes / sum(map(len, frames))
+    return Loss(method, min(max(ratio, 0.001), MAX_RATIO))
+
+
+def _decoder(transfer_syntax: str) -> FrameDecoder:
+    """What decodes frames of a transfer syntax.
+
+    Raises:
+        UnsupportedImageError: nothing does.
+    """
+    family = _FAMILIES.get(transfer_syntax)
+    if family is not None:
+        return FrameDecoder(
+            lambda frame, layout: _decode_frame(frame, family, layout),
+            lambda frame: method_of_loss(frame, family, transfer_syntax),
+        )
+    if transfer_syntax not in _registered:
+        for module in _REGISTERING_MODULES:
+            import_module(module)
+    if transfer_syntax not in _registered:
+        raise UnsupportedImageError(f"transfer syntax {transfer_syntax} is not supported")
+    return _registered[transfer_syntax]
 
 
 def split_frames(

@@ -78,6 +78,24 @@ def mark_losses(
     _mark(dataset, losses, [describe(loss) for loss in losses], uid_policy, pixel_range)
 
 
+def is_marked(dataset: Dataset) -> bool:
+    """Whether a data set says that its pixels went through lossy compression."""
+    return str(dataset.get("LossyImageCompression", "") or "").strip() == "01"
+
+
+def tell_loss(dataset: Dataset, loss: Loss) -> None:
+    """Add what a data set should have said of the pixels that it came with.
+
+    The instance stays what it is: its pixels are not changed here, and what it says of its
+    origin is its writer's matter. Ratio and Method that it has already are kept.
+    """
+    if not dataset.get("LossyImageCompressionRatio") and not dataset.get(
+        "LossyImageCompressionMethod"
+    ):
+        _append_step(dataset, loss)
+    dataset.LossyImageCompression = "01"
+
+
 def describe(loss: Loss) -> str:
     """One sentence for Derivation Description."""
     bound = "" if loss.max_error is None else f", error at most {loss.max_error} grey levels"
@@ -98,7 +116,7 @@ def _mark(
     uid_policy: UidPolicy,
     pixel_range: tuple[int, int] | None,
 ) -> None:
-    was_lossy = str(dataset.get("LossyImageCompression", "") or "") == "01"
+    was_lossy = is_marked(dataset)
     for loss in losses:
         _append_step(dataset, loss)
     dataset.LossyImageCompression = "01"

@@ -27,6 +27,8 @@ class FrameHeader:
         floats: samples are floating point.
         animated: there may be several frames.
         extra_channels: channels beyond colour, such as alpha.
+        xyb: samples are in the XYB colour space, which only lossy encodings use; not told where
+            there are extra channels.
     """
 
     rows: int
@@ -35,6 +37,7 @@ class FrameHeader:
     floats: bool
     animated: bool
     extra_channels: int
+    xyb: bool = False
 
 
 def decode(data: bytes, max_pixels: int) -> XRay:
@@ -111,7 +114,7 @@ def read_header(data: bytes) -> FrameHeader:
     fields = _BitReader(codestream[2:_HEADER_BYTES])
     rows, columns = _size(fields)
     if fields.take(1):  # all_default: 8 bits, no animation, no extra channels
-        return FrameHeader(rows, columns, 8, False, False, 0)
+        return FrameHeader(rows, columns, 8, False, False, 0, xyb=True)
     animated = False
     if fields.take(1):  # extra_fields
         fields.take(3)  # orientation
@@ -133,7 +136,8 @@ def read_header(data: bytes) -> FrameHeader:
         bits = fields.choose((8, 0), (10, 0), (12, 0), (1, 6))
     fields.take(1)  # 16-bit buffers suffice
     extra_channels = fields.choose((0, 0), (1, 0), (2, 4), (1, 12))
-    return FrameHeader(rows, columns, bits, floats, animated, extra_channels)
+    xyb = extra_channels == 0 and bool(fields.take(1))
+    return FrameHeader(rows, columns, bits, floats, animated, extra_channels, xyb)
 
 
 def _size(fields: _BitReader) -> tuple[int, int]:

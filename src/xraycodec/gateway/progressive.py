@@ -38,19 +38,20 @@ _PATIENT_AND_STUDY = (
 def preview(data: bytes, settings: Preview) -> bytes:
     """Make the preview of an image, in the private syntax.
 
-    The same image and settings give the same UIDs, so that a preview made twice is one.
+    The same image and settings give the same UIDs, so that a preview made twice is one. Overlays
+    that lie in the image's cells are Overlay Data of the preview.
 
     Raises:
-        ImageError, OptionError, LimitError, ModelError: none can be made of this object.
+        XrayCodecError: none can be made of this object.
     """
-    from xraycodec.dicom.encapsulation import XRC_UID, encapsulate, is_wrapped, unwrap
+    from xraycodec.dicom.encapsulation import XRC_UID, encapsulate
+    from xraycodec.dicom.overlays import of_stored_bits
     from xraycodec.files import MAX_PIXELS
     from xraycodec.files.dicom import decode
-    from xraycodec.files.dicom_writer import to_data_set, to_file
+    from xraycodec.files.dicom_writer import to_file
 
-    if is_wrapped(data):
-        data = unwrap(data)
-    dataset = to_data_set(decode(data, MAX_PIXELS))
+    # Bits around the stored ones would not outlive the loss.
+    dataset, _ = of_stored_bits(decode(data, MAX_PIXELS))
     image_uid = str(dataset.SOPInstanceUID)
     encapsulate(dataset, _codec(settings), uid_policy="standard")
     if dataset.get("LossyImageCompression") != "01" or dataset.SOPInstanceUID == image_uid:

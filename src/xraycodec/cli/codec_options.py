@@ -1,0 +1,137 @@
+"""The options that choose a codec and its settings, and the codec that they ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from xraycodec.codecs.base import Codec
+from xraycodec.codecs.lattice.codec import DEFAULT_TILE, PROFILES
+from xraycodec.codecs.registry import NAMES, codec_by_name
+from xraycodec.errors import OptionError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_TAKES = {
+    "lattice": ("max_error", "profile", "tile", "threads"),
+    "rnn-conv": ("ratio", "tile", "threads"),
+    "toderici": ("iterations", "tile", "threads"),
+    "stored": (),
+}
+
+
+def codec(text: str) -> Callable[[F], F]:
+    """Add --codec; ``text`` says what the choice means to the command."""
+    return click.option(
+        "--codec",
+        type=click.Choice(NAMES),
+        default="lattice",
+        show_default=True,
+        help=text,
+    )
+
+
+def max_error(function: F) -> F:
+    return click.option(
+        "--max-error",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="D",
+        help="lattice: no pixel of the decompressed image differs from the original by more than D"
+        " grey levels; 0 is lossless.",
+    )(function)
+
+
+def profile(function: F) -> F:
+    return click.option(
+        "--profile",
+        type=click.Choice(PROFILES),
+        default="best",
+        show_default=True,
+        help="lattice: best gives the smallest files, fast takes less time.",
+    )(function)
+
+
+class _Ratio(click.FloatRange):
+    """A range that NaN, which compares as neither too low nor too high, is not in."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a ratio.", param, ctx)
+        return number
+
+
+def ratio(function: F) -> F:
+    return click.option(
+        "--ratio",
+        type=_Ratio(2, 256),
+        default=8.0,
+        show_default=True,
+        help="rnn-conv: pixels per code kept, the paper's compression ratio; entropy coding then"
+        " makes files smaller still.",
+    )(function)
+
+
+def iterations(function: F) -> F:
+    return click.option(
+        "--iterations",
+        type=click.IntRange(1, 32),
+        default=8,
+        show_default=True,
+        help="toderici: steps of refinement; each adds 1/8 bit a pixel before entropy coding.",
+    )(function)
+
+
+def tile(function: F) -> F:
+    return click.option(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        show_default=f"lattice {DEFAULT_TILE}, rnn-conv 256, toderici 256",
+        help="Side of the tiles. lattice: a multiple of 8 from 64 to 4096; with small ones,"
+        " decompress --region reads and computes less, but files are larger. rnn-conv: 128 or 256."
+        " toderici: a multiple of 16 from 16 to 512.",
+    )(function)
+
+
+def codec_asked_for(name: str, threads: int) -> Codec:
+    """The codec called ``name`` with the settings that the command line gives.
+
+    Args:
+        name: what --codec says.
+        threads: for the networks, 0 for every core.
+
+    Raises:
+        click.UsageError: a setting of another codec, or one that this codec cannot do.
+    """
+    context = click.get_current_context()
+    settings: dict[str, Any] = {"threads": threads} if "threads" in _TAKES[name] else {}
+    for setting in sorted({each for takes in _TAKES.values() for each in takes} - {"threads"}):
+        # None of an option that the command does not have.
+        if context.get_parameter_source(setting) in (None, ParameterSource.DEFAULT):
+            continue
+        if setting not in _TAKES[name]:
+            takers = _listed([codec for codec, takes in _TAKES.items() if setting in takes])
+            told = context.get_parameter_source("codec") is not ParameterSource.DEFAULT
+            raise click.UsageError(
+                f"--{setting.replace('_', '-')} goes with --codec {takers}, not with "
+                + (name if told else f"the default, {name}; add --codec {takers}")
+            )
+        settings[setting] = context.params[setting]
+    try:
+        return codec_by_name(name)(**settings)
+    except OptionError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _listed(names: list[str]) -> str:
+    """Names as a sentence has them: "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
