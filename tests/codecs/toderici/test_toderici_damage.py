@@ -14,7 +14,6 @@ import pytest
 
 pytest.importorskip("onnx", reason="the tiny model is built with onnx")
 import toderici_building as building
-
 import xrc_editing as edit
 from xraycodec import (
     CorruptError,

@@ -11,7 +11,6 @@ import pytest
 
 pytest.importorskip("onnx", reason="the tiny model is built with onnx")
 import toderici_building as building
-
 from xraycodec import ModelError, Toderici, compress, decompress
 from xraycodec.codecs.toderici.model import Model, model_for, named_model
 from xraycodec.entropy import FrequencyTables

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnx", reason="the tiny model is built with onnx")
-import toderici_building as building
 import toderici_reference as reference
 
+import toderici_building as building
 import xrc_editing as edit
 from xraycodec import (
     CorruptError,
