@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
-from environment import describe_environment
 from xraycodec import Lattice, compress, decompress
 from xraycodec.codecs.lattice.fitting import fit_image
+from xraycodec.evaluation.benchmark.environment import describe_environment
 from xraycodec.training.lattice.export import export
 from xraycodec.training.lattice.images import load_images
 from xraycodec.training.lattice.loop import Settings, Trainer

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from environment import describe_environment
+from xraycodec.evaluation.benchmark.environment import describe_environment
 
 VARIANTS = (
     "as it is",

@@ -23,11 +23,11 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from environment import describe_environment
 from timing import best_seconds
 from xraycodec import Lattice, XRay, compress, decompress, read
 from xraycodec.codecs.lattice import PROFILES
 from xraycodec.codecs.lattice.codec import Profile
+from xraycodec.evaluation.benchmark.environment import describe_environment
 from xraycodec.image import Pixels
 
 THREADS = os.cpu_count() or 1

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from environment import describe_environment
 from xraycodec import RnnConv, XRay, decompress
 from xraycodec.codecs.rnn_conv.model import pack_for_segment
 from xraycodec.container import build, hash_pixels
+from xraycodec.evaluation.benchmark.environment import describe_environment
 from xraycodec.evaluation.crops import Crops, find_splits, load_crops
 from xraycodec.evaluation.klt import BlockTransform, learn_klt, reconstruct
 from xraycodec.evaluation.metrics import mse, ssim

@@ -18,11 +18,11 @@ import imagecodecs
 import numpy as np
 
 import entropy as entropy_benchmark
-from environment import describe_environment
 from timing import best_seconds
 from xraycodec import RnnConv, Stored, XRay, compress, decompress, read
 from xraycodec.codecs.base import Codec
 from xraycodec.demo.phantom import chest_phantom
+from xraycodec.evaluation.benchmark.environment import describe_environment
 from xraycodec.evaluation.metrics import psnr_db
 from xraycodec.image import Pixels
 

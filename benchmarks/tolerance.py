@@ -17,8 +17,8 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from environment import describe_environment
 from xraycodec.codecs.rnn_conv.model import model_for, pack_for_segment
+from xraycodec.evaluation.benchmark.environment import describe_environment
 from xraycodec.evaluation.crops import load_crops
 
 SPAN = 65535

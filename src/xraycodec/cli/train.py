@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,6 @@ import click
 from xraycodec.cli import train_options
 from xraycodec.cli.train_lattice import lattice
 from xraycodec.cli.train_toderici import toderici
-from xraycodec.errors import ImageError
 
 if TYPE_CHECKING:
     from xraycodec.evaluation.crops import Crops
@@ -102,25 +99,13 @@ def rnn_conv(
     when the same command is given again.
     """
     train_options.need_torch()
-    from xraycodec.evaluation.crops import load_crops
     from xraycodec.training.loop import Settings, Trainer
 
     settings = Settings(segment=int(values.pop("segment")), compile=compiled, **values)
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        crops = {
-            split: load_crops(data, split, settings.segment, settings.seed, out.parent / "crops")
-            for split in ("train", "validation")
-        }
-    except (OSError, ValueError, ImageError) as error:
-        raise click.ClickException(f"the crops cannot be cut: {error}") from error
+    crops = train_options.load_split_crops(data, settings.segment, settings.seed, out)
     trainer = Trainer(settings, crops["train"], crops["validation"], out)
-    if trainer.checkpoint.exists():
-        trainer.resume()
-        click.echo(f"resuming {trainer.checkpoint} at step {trainer.step}", err=True)
-    elif init is not None:
-        trainer.start_from(init)
-    (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
+    train_options.begin(trainer, init, out)
     trainer.run(_print_line)
     return _export(out, name or f"rnn-conv-{settings.config}-{settings.segment}", crops["train"])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,12 +158,7 @@ def lattice(
             f" of {crop} need at least {least}"
         )
     trainer = Trainer(settings, images["train"], images["validation"], out)
-    if trainer.checkpoint.exists():
-        trainer.resume()
-        click.echo(f"resuming {trainer.checkpoint} at step {trainer.step}", err=True)
-    elif init is not None:
-        trainer.start_from(init)
-    (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
+    train_options.begin(trainer, init, out)
     trainer.run(_print_line)
     return _export(trainer, name, images["train"], out)
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+
+from xraycodec.errors import ImageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from xraycodec.evaluation.crops import Crops
 
 Command = Callable[..., Any]
 
@@ -87,3 +96,42 @@ def need_torch() -> None:
         raise click.ClickException(
             "training needs torch: pip install 'xraycodec[train]'"
         ) from error
+
+
+def load_split_crops(data: Path, segment: int, seed: int, out: Path) -> dict[str, Crops]:
+    """Return the crops of training and validation, kept beside ``out`` for the next run."""
+    from xraycodec.evaluation.crops import load_crops
+
+    try:
+        return {
+            split: load_crops(data, split, segment, seed, out.parent / "crops")
+            for split in ("train", "validation")
+        }
+    except (OSError, ValueError, ImageError) as error:
+        raise click.ClickException(f"the crops cannot be cut: {error}") from error
+
+
+class Resumable(Protocol):
+    """A trainer, as far as its start goes."""
+
+    step: int
+
+    @property
+    def checkpoint(self) -> Path: ...
+
+    @property
+    def settings(self) -> DataclassInstance: ...
+
+    def resume(self) -> None: ...
+
+    def start_from(self, path: Path) -> None: ...
+
+
+def begin(trainer: Resumable, init: Path | None, out: Path) -> None:
+    """Go on from the run's own checkpoint, else from ``init``; keep the settings in ``out``."""
+    if trainer.checkpoint.exists():
+        trainer.resume()
+        click.echo(f"resuming {trainer.checkpoint} at step {trainer.step}", err=True)
+    elif init is not None:
+        trainer.start_from(init)
+    (out / "settings.json").write_text(json.dumps(asdict(trainer.settings), indent=1) + "\n")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from xraycodec.cli import train_options
-from xraycodec.errors import ImageError
 
 if TYPE_CHECKING:
     from xraycodec.evaluation.crops import Crops
@@ -83,25 +80,13 @@ def toderici(data: Path, out: Path, init: Path | None, name: str | None, **value
     command is given again.
     """
     train_options.need_torch()
-    from xraycodec.evaluation.crops import load_crops
     from xraycodec.training.toderici.loop import Settings, Trainer
 
     settings = Settings(segment=int(values.pop("segment")), span=int(values.pop("span")), **values)
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        crops = {
-            split: load_crops(data, split, settings.segment, settings.seed, out.parent / "crops")
-            for split in ("train", "validation")
-        }
-    except (OSError, ValueError, ImageError) as error:
-        raise click.ClickException(f"the crops cannot be cut: {error}") from error
+    crops = train_options.load_split_crops(data, settings.segment, settings.seed, out)
     trainer = Trainer(settings, crops["train"], crops["validation"], out)
-    if trainer.checkpoint.exists():
-        trainer.resume()
-        click.echo(f"resuming {trainer.checkpoint} at step {trainer.step}", err=True)
-    elif init is not None:
-        trainer.start_from(init)
-    (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
+    train_options.begin(trainer, init, out)
     trainer.run(click.echo)
     return _export(out, name or f"toderici-{settings.config}", crops["train"])
 

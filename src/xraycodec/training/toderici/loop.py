@@ -22,6 +22,7 @@ from torch import Tensor
 
 from xraycodec.errors import ModelError
 from xraycodec.evaluation.crops import Crops
+from xraycodec.training.loop import loss_of
 from xraycodec.training.toderici.network import (
     CONFIGS,
     MAX_ITERATIONS,
@@ -77,14 +78,6 @@ def draw_batch(crops: Crops, rng: np.random.Generator, settings: Settings) -> Te
 def draw_spans(rng: np.random.Generator, most: int) -> int:
     """Half of the batches get one span, a quarter two, and so on; the rest get all of them."""
     return min(most, int(rng.geometric(0.5)))
-
-
-def loss_of(name: str, residual: Tensor) -> Tensor:
-    """Loss of one iteration from what it leaves, ``(batch, 1, N, N)``."""
-    if name == "l1":
-        return residual.abs().mean()
-    # The floor, 57 dB, keeps flat background from ruling the batch.
-    return ((residual**2).mean((1, 2, 3)) + 2e-6).log().mean()
 
 
 @torch.no_grad()
@@ -229,7 +222,7 @@ class Trainer:
                 with torch.autocast(settings.device, torch.bfloat16, enabled=bfloat16):
                     _, image, states = self.network.step(residual, states, drawn)
                 residual = pixels - image.float()
-                losses.append(loss_of(settings.loss, residual))
+                losses.append(loss_of(settings.loss, image.float(), pixels))
             loss = torch.stack(losses).mean()
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
