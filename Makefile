@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test soak lint bench bench-crops bench-ablation bench-evaluation format clean
+.PHONY: demo test soak lint bench bench-crops bench-ablation bench-evaluation bench-archive format clean
 
 # What a user installs.
 $(VENV)/user: pyproject.toml
@@ -42,6 +42,12 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/run.py --json benchmarks/results/latest.json
 	$(BIN)/python benchmarks/lossless.py --json benchmarks/results/lossless.json
 	$(BIN)/python benchmarks/readme_tables.py
+
+# docs/scale.md: an archive's throughput and overhead, and how fast a training loader is fed.
+bench-archive: $(VENV)/dev
+	$(BIN)/python benchmarks/archive.py --json benchmarks/results/archive.json
+	$(BIN)/python benchmarks/archive_page.py --json benchmarks/results/archive.json
+	$(BIN)/python benchmarks/loader.py --json benchmarks/results/loader.json
 
 # The model cards' figures, on the 500 test crops of each size.
 bench-crops: $(VENV)/dev

@@ -12,18 +12,22 @@ from types import FrameType
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 _COMMANDS = {
     "compress": "Compress radiographs to .xrc files.",
     "decompress": "Decompress .xrc files.",
     "info": "Show what .xrc files hold, without decoding them.",
     "verify": "Decode .xrc files and check their pixels.",
+    "archive": "Compress trees, lists and buckets of radiographs, and get them back.",
     "dicom": "Wrap DICOM files in the private transfer syntax, and unwrap them.",
     "transcode": "Write DICOM files in another transfer syntax.",
     "gateway": "Receive, compress and forward DICOM objects.",
     "demo": "Compress, decompress and show one radiograph.",
     "train": "Train the networks of a codec.",
     "benchmark": "Reproduce the paper's evaluation, and compare with codecs in use.",
+    "completion": "Print the script that completes commands in a shell.",
+    "man": "Print manual pages, or write them to a folder.",
 }
 INTERRUPTED = 130
 
@@ -40,6 +44,15 @@ class _LazyGroup(click.Group):
         command = getattr(import_module(f"xraycodec.cli.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        # click's own would import every command's module for the text beside its name.
+        commands = [
+            CompletionItem(name, help=text)
+            for name, text in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

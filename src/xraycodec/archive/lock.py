@@ -1,0 +1,54 @@
+"""One run on a manifest at a time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xraycodec.errors import OptionError
+
+_SUFFIX = ".lock"
+
+
+@contextmanager
+def locked(manifest: Path) -> Iterator[None]:
+    """Hold a manifest's lock; the system lets go of it however this process ends.
+
+    Raises:
+        OptionError: another process holds it; the message names it.
+        OSError: the lock file cannot be made.
+    """
+    path = manifest.with_name(manifest.name + _SUFFIX)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            _take(descriptor)
+        except OSError as error:
+            os.lseek(descriptor, 1, os.SEEK_SET)
+            holder = os.read(descriptor, 256).decode(errors="replace").strip()
+            raise OptionError(
+                f"{manifest} is in use by another run{f', {holder}' if holder else ''}; two runs"
+                " cannot share a manifest"
+            ) from error
+        # Byte 0 is what Windows locks, and then cannot be read by others.
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f" process {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

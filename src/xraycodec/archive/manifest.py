@@ -1,0 +1,249 @@
+"""What is known of every file of an archive: SQLite, one writer, constant memory.
+
+::
+
+    pending ──▶ running ──▶ done       ◀─┐
+       ▲           │  ├───▶ skipped      │ pending again if size or time change
+       └───────────┘  └───▶ failed     ──┘ (failed also in a later run, if the machine was to blame)
+    (process died, run stopped or killed)
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from xraycodec.archive import manifest_sql as sql
+from xraycodec.archive.records import (
+    Compressed,
+    Failure,
+    Found,
+    Item,
+    Outcome,
+    Skipped,
+    State,
+    Unchanged,
+)
+from xraycodec.errors import CorruptError, OptionError
+
+DEFAULT_NAME = "archive.sqlite3"
+_ROWS_A_TIME = 1000
+
+
+class Manifest:
+    """A manifest that is open.
+
+    Args:
+        path: of the SQLite file.
+        write: as the one process that changes it, under `lock.locked`, and made where it is not
+            there; others may read at the same time.
+
+    Raises:
+        OptionError: there is none, or it is of another version.
+        CorruptError: the file is no manifest.
+    """
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        self.path = path
+        if not write and not path.is_file():
+            raise OptionError(f"{path}: there is no manifest")
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._open(write=write)
+        except BaseException as error:
+            self._connection.close()
+            if type(error) is sqlite3.DatabaseError:  # not of a subclass: locked, disk full
+                raise CorruptError(f"{path} is no manifest: {error}") from error
+            raise
+
+    def _open(self, *, write: bool) -> None:
+        if write:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # A power cut may take the last transactions along: these files are done once more.
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+        else:
+            self._connection.execute("PRAGMA query_only = ON")
+        (version,) = self._one("PRAGMA user_version")
+        (application,) = self._one("PRAGMA application_id")
+        (tables,) = self._one("SELECT count(*) FROM sqlite_schema")
+        if write and not tables:
+            with self._transaction():
+                for statement in sql.SCHEMA.split(";"):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
+                self._connection.execute(f"PRAGMA user_version = {sql.SCHEMA_VERSION}")
+        elif application != sql.APPLICATION_ID:
+            raise CorruptError(f"{self.path} is an SQLite file, but no manifest")
+        elif version != sql.SCHEMA_VERSION:
+            raise OptionError(
+                f"{self.path} has schema {version}; this version knows {sql.SCHEMA_VERSION}"
+            )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def setting(self, key: str) -> Any:
+        """A setting of the archive, ``None`` if it has none of this name."""
+        row = self._connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def set(self, **settings: Any) -> None:
+        rows = [(key, json.dumps(value, sort_keys=True)) for key, value in settings.items()]
+        with self._transaction():
+            self._connection.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", rows)
+
+    def add(self, found: Iterable[Found]) -> None:
+        """Add files, in transactions of a thousand; those that are known and changed are pending.
+
+        Names of outputs that two files would share go to the first of them.
+        """
+        iterator = iter(found)
+        while batch := list(islice(iterator, _ROWS_A_TIME)):
+            rows = [
+                (
+                    sql.path_to_sql(each.path),
+                    sql.path_to_sql(each.output),
+                    each.named,
+                    each.size_bytes,
+                    each.mtime_ns,
+                )
+                for each in batch
+            ]
+            with self._transaction():
+                self._connection.executemany(sql.ADD, rows)
+        with self._transaction():
+            self._connection.execute("DROP TABLE IF EXISTS temp.shared")
+            self._connection.execute(sql.SHARED_NAMES)
+            (count,) = self._one("SELECT count(*) FROM shared")
+            if count:
+                self._connection.execute(sql.REFUSE_SHARED_NAMES)
+
+    def recover(self, finished: Iterable[Outcome], *, retry_failed: bool = False) -> None:
+        """Begin a run: take in what a run that was killed finished, and free what it left.
+
+        Args:
+            finished: outcomes that it did not come to record.
+            retry_failed: try files again that were themselves to blame, too.
+        """
+        (most,) = self._one("SELECT coalesce(max(attempts), 0) + 1 FROM file")
+        running = {row[0] for row in self._rows("SELECT id FROM file WHERE state = 'running'")}
+        self.record([each for each in finished if each.id in running], most)
+        self.release()
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE file SET state = 'pending', attempts = 0 WHERE state = 'failed'"
+                " AND (transient OR ?)",
+                (retry_failed,),
+            )
+
+    def release(self) -> None:
+        """Give back what was claimed and not recorded."""
+        with self._transaction():
+            self._connection.execute("UPDATE file SET state = 'pending' WHERE state = 'running'")
+
+    def claim(self, count: int) -> list[Item]:
+        """Claim up to ``count`` pending files."""
+        with self._transaction():
+            rows = self._rows(f"{sql.ITEM} WHERE state = 'pending' ORDER BY id LIMIT ?", count)
+            items = [_item(row) for row in rows]
+            self._connection.executemany(
+                "UPDATE file SET state = 'running' WHERE id = ?", [(item.id,) for item in items]
+            )
+        return items
+
+    def record(self, outcomes: Sequence[Outcome], most_attempts: int) -> None:
+        """Write down what became of files, in one transaction."""
+        with self._transaction():
+            for outcome in outcomes:
+                self._record(outcome, most_attempts)
+
+    def _record(self, outcome: Outcome, most_attempts: int) -> None:
+        did = (outcome.attempts, round(outcome.seconds, 6))
+        values: tuple[Any, ...]
+        execute = self._connection.execute
+        match outcome.result:
+            case Compressed() as file:
+                values = (
+                    *(file.size_bytes, file.mtime_ns, file.content_hash, file.pixel_hash),
+                    *(file.output_bytes, file.output_hash, file.pixel_bytes),
+                    *(round(file.ratio, 6), file.verified),
+                )
+                execute(sql.DONE, (*did, *values, outcome.id))
+            case Unchanged(size_bytes, mtime_ns):
+                execute(sql.UNCHANGED, (size_bytes, mtime_ns, outcome.id))
+            case Skipped(why, size_bytes):
+                execute(sql.SKIPPED, (*did, size_bytes, why, outcome.id))
+            case Failure(name, message, "died"):
+                values = (outcome.attempts, name, message, outcome.attempts, most_attempts)
+                execute(sql.DIED, (*values, outcome.id))
+            case Failure(kind="stop"):
+                execute("UPDATE file SET state = 'pending' WHERE id = ?", (outcome.id,))
+            case Failure(name, message, kind):
+                message = message.encode(errors="replace").decode()
+                values = (*did, name, message, kind == "transient")
+                execute(sql.FAILED, (*values, outcome.id))
+            case other:
+                raise TypeError(f"the manifest does not keep {other!r}")
+
+    def requeue(self, item_id: int, output_hash: str | None) -> None:
+        """Have a file compressed again in the next run.
+
+        Args:
+            item_id: of its row.
+            output_hash: of what lies under its name now, which may be replaced.
+        """
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE file SET state = 'pending', attempts = 0, content_hash = NULL,"
+                " output_hash = ? WHERE id = ?",
+                (output_hash, item_id),
+            )
+
+    def counts(self) -> dict[State, int]:
+        rows = dict(self._rows("SELECT state, count(*) FROM file GROUP BY state"))
+        return {state: rows.get(state.value, 0) for state in State}
+
+    def items(self, state: State) -> Iterator[Item]:
+        """Files of a state, a thousand at a time; their rows may change meanwhile."""
+        last = 0
+        query = f"{sql.ITEM} WHERE state = ? AND id > ? ORDER BY id LIMIT ?"
+        while rows := self._rows(query, state.value, last, _ROWS_A_TIME):
+            yield from map(_item, rows)
+            last = rows[-1][0]
+
+    def query(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query of the report's."""
+        return iter(self._connection.execute(query, values))
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query, values).fetchall()
+
+    def _one(self, query: str) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = self._connection.execute(query).fetchone()
+        return row
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _item(row: tuple[Any, ...]) -> Item:
+    number, path, output, named, *rest = row
+    return Item(number, sql.path_from_sql(path), sql.path_from_sql(output), bool(named), *rest)

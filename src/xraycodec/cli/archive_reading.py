@@ -1,0 +1,235 @@
+"""``xrc archive verify``, ``extract`` and ``report``."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import click
+
+from xraycodec.archive.naming import SUFFIXES
+from xraycodec.archive.report import DEFAULT_CURRENCY, DEFAULT_PRICE
+from xraycodec.cli import archive_options, options
+from xraycodec.cli.archive_running import OutcomePrinter, Stopper
+from xraycodec.cli.report import Report, human_size
+from xraycodec.errors import XrayCodecError
+from xraycodec.files.dicom_lossy import UID_POLICIES, UidPolicy
+
+_HTML, _JSON = "archive-report.html", "archive-report.json"
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (XrayCodecError, OSError, sqlite3.Error) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@archive_options.archive
+@archive_options.patterns
+@click.option("--quick", is_flag=True, help="Compare the bytes of files only; decode nothing.")
+@click.option(
+    "--requeue",
+    is_flag=True,
+    help="Have the next build make files again that are damaged or missing.",
+)
+@archive_options.workforce
+@options.reporting
+def verify(
+    archive: str,
+    patterns: tuple[str, ...],
+    quick: bool,
+    requeue: bool,
+    jobs: int | None,
+    scheduler: str | None,
+    attempts: int,
+    batch: int,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Compare the files of an archive with its manifest.
+
+    ARCHIVE is its folder or its manifest. Every file that was finished, or whose original's name
+    matches a PATTERN ("a/*.dcm"), is read: its SHA-256 must be the one that was written, it must
+    decode, and its pixels must have the hash that the manifest keeps.
+    """
+    from xraycodec.archive.build import source_of
+    from xraycodec.archive.lock import locked
+    from xraycodec.archive.manifest import Manifest
+    from xraycodec.archive.places import digest
+    from xraycodec.archive.reading import manifest_of, selected, work_through
+    from xraycodec.archive.records import Failure, Item, Outcome, State
+    from xraycodec.archive.tasks import Checking
+
+    printer = Report(as_json, quiet, verbose)
+    checked = 0
+    with _errors(), ExitStack() as stack:
+        path = manifest_of(archive)
+        if requeue:
+            stack.enter_context(locked(path))
+        manifest = stack.enter_context(Manifest(path, write=requeue))
+        source = source_of(manifest)
+        files = manifest.counts()[State.DONE]
+        stopper = stack.enter_context(Stopper())
+        show = OutcomePrinter(printer, stack.enter_context(printer.progress("verify")))
+        show.total = files
+
+        def on_outcome(item: Item, outcome: Outcome) -> None:
+            nonlocal checked
+            checked += 1
+            show(item, outcome)
+            failure = outcome.result
+            if requeue and isinstance(failure, Failure) and failure.kind == "final":
+                there = source.size_bytes(item.output) is not None
+                manifest.requeue(item.id, digest(source.read(item.output)) if there else None)
+
+        force = archive_options.workforce_for(jobs, scheduler, attempts, batch, (source.root,))
+        task = Checking(source, decode=not quick)
+        work_through(selected(manifest, patterns), files, task, force, on_outcome, stopper)
+    values = {"checked": checked, "failed": printer.failed}
+    printer.result(str(path), f"{checked} files checked, {printer.failed} failed", values)
+    return stopper.exit_code or printer.exit_code
+
+
+@click.command()
+@archive_options.archive
+@archive_options.patterns
+@click.option(
+    "-o", "--output", required=True, metavar="PATH", help="Folder or URL that gets the images."
+)
+@options.force
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(list(SUFFIXES)),
+    help="Format of the outputs; without it that of the original's name.",
+)
+@click.option(
+    "--uid-policy",
+    type=click.Choice(UID_POLICIES),
+    default="standard",
+    show_default=True,
+    help="SOP Instance UID of DICOM outputs, as for xrc decompress.",
+)
+@archive_options.workforce
+@options.reporting
+def extract(
+    archive: str,
+    patterns: tuple[str, ...],
+    output: str,
+    force: bool,
+    file_format: str | None,
+    uid_policy: UidPolicy,
+    jobs: int | None,
+    scheduler: str | None,
+    attempts: int,
+    batch: int,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Restore images from an archive.
+
+    ARCHIVE is its folder or its manifest. Every image, or those whose original's name matches a
+    PATTERN ("a/*.dcm"), is written below the folder of -o as xrc decompress would write it. Files
+    that are there with the same content are left; of other content, they are errors without -f.
+    """
+    from xraycodec.archive.build import source_of
+    from xraycodec.archive.manifest import Manifest
+    from xraycodec.archive.places import place_for
+    from xraycodec.archive.reading import manifest_of, selected, work_through
+    from xraycodec.archive.records import State
+    from xraycodec.archive.tasks import Extracting
+
+    printer = Report(as_json, quiet, verbose)
+    with _errors(), ExitStack() as stack:
+        path = manifest_of(archive)
+        manifest = stack.enter_context(Manifest(path))
+        source = source_of(manifest)
+        owner = f"x{manifest.setting('id') or secrets.token_hex(8)}"
+        target = place_for(output, owner)
+        target.clean()
+        stack.callback(target.clean)
+        files = manifest.counts()[State.DONE]
+        stopper = stack.enter_context(Stopper())
+        show = OutcomePrinter(printer, stack.enter_context(printer.progress("extract")))
+        show.total = files
+        places = (source.root, target.root)
+        workers = archive_options.workforce_for(jobs, scheduler, attempts, batch, places)
+        task = Extracting(source, target, file_format, uid_policy, force)
+        stopped = work_through(selected(manifest, patterns), files, task, workers, show, stopper)
+    if stopped:
+        printer.error(output, f"stopped: {stopped.message}")
+    done = show.done - printer.failed
+    values = {"extracted": done, "failed": printer.failed}
+    printer.result(output, f"{done} images extracted, {printer.failed} failed", values)
+    return stopper.exit_code or printer.exit_code
+
+
+@click.command()
+@archive_options.archive
+@click.option("-o", "--output", metavar="FOLDER", help=f"Folder for {_HTML} and {_JSON}.")
+@options.force
+@click.option(
+    "--price",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_PRICE,
+    show_default=True,
+    metavar="AMOUNT",
+    help="Of storage, for a terabyte (10^12 bytes) and month. The default is an example, that of"
+    " 0.023 a gigabyte, about what object stores list; put your own.",
+)
+@click.option(
+    "--currency", default=DEFAULT_CURRENCY, show_default=True, help="That the price is in."
+)
+@options.reporting
+def report(
+    archive: str,
+    output: str | None,
+    force: bool,
+    price: float,
+    currency: str,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Say how an archive stands: totals, ratios, failures, cost of storage.
+
+    ARCHIVE is its folder or its manifest. A build may be at work on it. With -o, the report is
+    written as one HTML file that loads nothing from anywhere, and as JSON.
+    """
+    from xraycodec.archive.manifest import Manifest
+    from xraycodec.archive.reading import manifest_of
+    from xraycodec.archive.report import Price, summarise
+    from xraycodec.archive.report_html import to_html
+    from xraycodec.files import write_atomically
+
+    printer = Report(as_json, quiet, verbose)
+    with _errors():
+        path = manifest_of(archive)
+        with Manifest(path) as manifest:
+            found = summarise(manifest, Price(price, currency))
+        written = []
+        if output is not None:
+            folder = Path(output)
+            folder.mkdir(parents=True, exist_ok=True)
+            pages = {_HTML: to_html(found), _JSON: json.dumps(found, indent=1) + "\n"}
+            for name, text in pages.items():
+                write_atomically(folder / name, text.encode(), overwrite=force)
+                written.append(str(folder / name))
+    storage = found["storage"]
+    files = ", ".join(f"{count} {state}" for state, count in found["files"].items() if count)
+    text = (
+        f"{files or 'no files'}; {human_size(found['size_bytes'])} ->"
+        f" {human_size(found['output_bytes'])}, {storage['saved_per_year']:.2f}"
+        f" {storage['currency']} a year saved at {price:g} for a terabyte and month"
+    )
+    printer.result(str(path), "".join((text, *(f"\nwrote {name}" for name in written))), found)
+    return 0

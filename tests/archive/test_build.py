@@ -1,0 +1,236 @@
+"""Building, and building again: what changed, what is in the way, what was asked for before."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pydicom
+import pytest
+from archive_running import (
+    build,
+    json_lines,
+    make_tree,
+    outputs,
+    radiograph,
+    rows,
+    run,
+    states,
+    times,
+)
+
+from xraycodec import decompress
+from xraycodec.archive.manifest import Manifest
+from xraycodec.archive.records import State
+from xraycodec.files import encode
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path / "in", 10)
+
+
+def archived(tree: Path, *arguments: object) -> Path:
+    out = tree.with_name("out")
+    assert build(tree, "-o", out, *arguments, jobs=0).exit_code == 0
+    return out
+
+
+def test_a_row_says_what_was_done(tree: Path) -> None:
+    out = archived(tree, "--verify")
+    path = tree / "ward3" / "chest003.png"
+    row = rows(out / "archive.sqlite3")["ward3/chest003.png.xrc"]
+    data = (out / "ward3" / "chest003.png.xrc").read_bytes()
+    assert row["path"] == str(path)
+    assert (row["size_bytes"], row["mtime_ns"]) == (path.stat().st_size, path.stat().st_mtime_ns)
+    assert (row["state"], row["attempts"], row["verified"]) == ("done", 1, 1)
+    assert (row["output_bytes"], row["pixel_bytes"]) == (len(data), 576 * 12 / 8)
+    assert row["ratio"] == pytest.approx(864 / len(data), abs=1e-6)
+    single = path.with_name("single.xrc")
+    from click.testing import CliRunner
+
+    from xraycodec.cli import xrc
+
+    CliRunner().invoke(xrc, ["compress", str(path), "-o", str(single), "--codec", "stored"])
+    assert single.read_bytes() == data
+
+
+def test_finished_files_are_not_read_again(tree: Path) -> None:
+    out = archived(tree)
+    before = times(out)
+    hidden = tree.with_name("hidden")
+    shutil.move(tree / "ward1", hidden)
+    again = build(tree, "-o", out, "--json", jobs=0)
+    assert again.exit_code == 0
+    assert len(json_lines(again)) == 1
+    assert times(out) == before
+    assert states(out / "archive.sqlite3") == {"done": 10}
+
+
+def test_a_new_time_alone_changes_nothing_and_new_content_does(tree: Path) -> None:
+    out = archived(tree)
+    before = times(out)
+    touched, changed = tree / "ward0" / "chest000.png", tree / "ward1" / "chest001.png"
+    os.utime(touched, (1, 1))
+    changed.write_bytes(encode(radiograph(99), "png"))
+    lines = json_lines(build(tree, "-o", out, "--json", jobs=0))
+    assert lines[-1]["files"]["done"] == 10
+    told = {line["input"]: line for line in lines[:-1]}
+    assert set(told) == {str(touched), str(changed)}
+    assert told[str(touched)]["unchanged"] is True
+    assert told[str(changed)]["ratio"] > 0
+    after = times(out)
+    assert {path.name for path in after if after[path] != before[path]} == {"chest001.png.xrc"}
+    found = decompress((out / "ward1" / "chest001.png.xrc").read_bytes())
+    assert (found.pixels == radiograph(99).pixels).all()
+    assert rows(out / "archive.sqlite3")["ward0/chest000.png.xrc"]["mtime_ns"] == 10**9
+
+
+def test_files_of_others_are_kept_without_force(tree: Path) -> None:
+    out = tree.with_name("out")
+    theirs = out / "ward2" / "chest002.png.xrc"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"theirs")
+    result = build(tree, "-o", out, jobs=0)
+    assert result.exit_code == 1
+    assert "exists with other content; -f overwrites it" in result.stderr
+    assert theirs.read_bytes() == b"theirs"
+    assert build(tree, "-o", out, jobs=0).exit_code == 1
+    assert build(tree, "-o", out, "--force", "--retry-failed", jobs=0).exit_code == 0
+    assert len(decompress(theirs.read_bytes()).pixels) == 24
+
+
+def test_other_settings_are_refused_without_force(tree: Path) -> None:
+    out = archived(tree)
+    before = outputs(out)
+    refused = build(tree, "-o", out, jobs=0, codec="lattice")
+    assert refused.exit_code == 1
+    assert "was begun with stored (level 6, tile 512)" in refused.stderr
+    make_tree(tree, 11)
+    assert (
+        build(tree, "-o", out, "--force", "--profile", "fast", jobs=0, codec="lattice").exit_code
+        == 0
+    )
+    after = outputs(out)
+    assert {name: after[name] for name in before} == before
+    assert b"LTTC" in after["ward0/chest010.png.xrc"]
+
+
+def test_another_target_is_refused_and_an_archive_can_be_moved(tree: Path) -> None:
+    out = archived(tree)
+    manifest = out / "archive.sqlite3"
+    result = build(tree, "-o", tree.with_name("else"), "--manifest", manifest, jobs=0)
+    assert result.exit_code == 1
+    assert "is the manifest of ., not of" in result.stderr
+    moved = out.rename(tree.with_name("moved"))
+    assert run("verify", moved, "--jobs", 0).exit_code == 0
+
+
+def test_two_runs_on_one_manifest_are_refused(tree: Path) -> None:
+    from xraycodec.archive.lock import locked
+
+    out = archived(tree)
+    with locked(out / "archive.sqlite3"):
+        result = build(tree, "-o", out, jobs=0)
+    assert result.exit_code == 1
+    assert f"in use by another run, process {os.getpid()}" in result.stderr
+
+
+def test_what_is_no_image_is_passed_over_below_folders_only(tree: Path) -> None:
+    (tree / "notes.txt").write_text("no image")
+    (tree / "empty").touch()
+    result = build(tree, "-o", tree.with_name("out"), "-v", jobs=0)
+    assert result.exit_code == 0
+    assert result.stderr.count("skipped, no image file") == 2
+    assert states(tree.with_name("out") / "archive.sqlite3") == {"done": 10, "skipped": 2}
+    named = build(tree / "notes.txt", "-o", tree.with_name("other"), jobs=0)
+    assert named.exit_code == 1
+    assert "UnsupportedImageError: no known image format" in named.stderr
+
+
+def test_an_archive_in_the_folder_of_its_originals(tree: Path) -> None:
+    for _ in range(2):
+        assert build(tree, "-o", tree, jobs=0).exit_code == 0
+        assert states(tree / "archive.sqlite3") == {"done": 10}
+
+
+def test_dicom_goes_in_and_comes_out(tmp_path: Path) -> None:
+    original = encode(radiograph(1), "dicom")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "IM1").write_bytes(original)
+    out = tmp_path / "out"
+    assert build(tmp_path / "in", "-o", out, "--verify", jobs=0).exit_code == 0
+    assert run("extract", out, "-o", tmp_path / "back", "--jobs", 0).exit_code == 0
+    back = pydicom.dcmread(tmp_path / "back" / "IM1")
+    first = pydicom.dcmread(io.BytesIO(original))
+    assert back == first
+    assert back.file_meta == first.file_meta
+
+
+def test_an_interrupt_ends_the_run_after_the_files_at_hand(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "in", 1000)
+    out = tmp_path / "out"
+    command = ["archive", "build", str(tree), "-o", str(out), "--codec", "stored", "--jobs", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "xraycodec", *command], stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not list(out.rglob("*.xrc")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopping after the files at hand" in errors
+    assert "Traceback" not in errors
+    with Manifest(out / "archive.sqlite3") as manifest:
+        counts = manifest.counts()
+    assert counts[State.RUNNING] == 0
+    assert counts[State.DONE] == len(outputs(out))
+    assert 0 < counts[State.DONE] < 1000
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tree.with_name("out")
+    sync, written = os.fsync, []
+
+    def fill(descriptor: int) -> None:
+        written.append(descriptor)
+        if len(written) > 8:
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fill)
+        result = build(tree, "-o", out, jobs=0)
+    assert result.exit_code == 1
+    assert "stopped: No space left on device" in result.stderr
+    counts = states(out / "archive.sqlite3")
+    assert counts["done"] + counts["pending"] == 10
+    assert counts["done"] == len(outputs(out)) > 0
+    assert build(tree, "-o", out, jobs=0).exit_code == 0
+    assert states(out / "archive.sqlite3") == {"done": 10}
+
+
+def test_a_missing_model_ends_the_run_and_fails_no_file(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xraycodec.codecs.lattice import codec
+    from xraycodec.errors import ModelError
+
+    def missing(name: str, threads: int) -> object:
+        raise ModelError(f"no model pack {name}")
+
+    monkeypatch.setattr(codec, "model_by_name", missing)
+    out = tree.with_name("out")
+    result = build(tree, "-o", out, jobs=0, codec="lattice")
+    assert result.exit_code == 1
+    assert "stopped: no model pack lattice-best" in result.stderr
+    assert states(out / "archive.sqlite3") == {"pending": 10}
