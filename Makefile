@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test soak lint bench bench-crops bench-ablation bench-evaluation bench-archive format clean
+.PHONY: demo test soak lint bench bench-crops bench-ablation bench-evaluation bench-wavelet bench-archive format clean
 
 # What a user installs.
 $(VENV)/user: pyproject.toml
@@ -42,6 +42,12 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/run.py --json benchmarks/results/latest.json
 	$(BIN)/python benchmarks/lossless.py --json benchmarks/results/lossless.json
 	$(BIN)/python benchmarks/readme_tables.py
+
+# Ten minutes: docs/wavelet.md.
+LOSSY := wavelet jpeg2000 htj2k jpegxl avif avif-psnr
+bench-wavelet: $(VENV)/dev
+	$(BIN)/xrc benchmark --data $${XRAYCODEC_DATA:-../shared/data} --out runs/wavelet --only rd $(LOSSY:%=--codec %)
+	$(BIN)/python benchmarks/wavelet_page.py --json runs/wavelet/benchmark.json
 
 # docs/scale.md: an archive's throughput and overhead, and how fast a training loader is fed.
 bench-archive: $(VENV)/dev

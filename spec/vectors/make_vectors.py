@@ -1,8 +1,8 @@
 """Write the test vectors; run by hand when the format grows, never by a test.
 
 A vector that exists is never replaced: a file once accepted decodes for ever, a file once rejected
-stays rejected. The RNNC, LTTC and TODE vectors use tiny untrained networks of their own, `models/`,
-so that they do not hang on the weights of the day.
+stays rejected. The RNNC, LTTC, WAVE and TODE vectors use tiny untrained networks of their own,
+`models/`, so that they do not hang on the weights of the day.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ MODELS = HERE / "models"
 TINY = "rnn-conv-vectors-128"
 TINY_LATTICE = "lattice-vectors"
 TINY_TODERICI = "toderici-vectors"
+TINY_WAVELET = "wavelet-vectors"
 Chunks = list[tuple[bytes, bytes]]
 
 
@@ -68,6 +69,23 @@ def make_tiny_lattice_pack(path: Path) -> None:
     network.quantise()
     prior = fit_image([ramp(200, 200, 8, 1).astype(np.int32)], 1, None)
     path.write_bytes(export(network, TINY_LATTICE, prior, {"note": "untrained"}))
+
+
+def make_tiny_wavelet_pack(path: Path) -> None:
+    """Export seeded, untrained wavelet networks of 8 channels."""
+    import torch
+
+    from xraycodec.training.wavelet.export import export
+    from xraycodec.training.wavelet.network import Shape, WaveletNetwork
+
+    torch.manual_seed(9)
+    network = WaveletNetwork(Shape(channels=8, pairs=(1, 1, 1), finish=(8, 1)))
+    with torch.no_grad():  # heads that say something: untrained ones hardly correct
+        for name, weight in network.named_parameters():
+            if name.endswith("head.weight"):
+                weight.mul_(8)
+    network.quantise()
+    path.write_bytes(export(network, TINY_WAVELET, {"note": "untrained"}))
 
 
 def make_tiny_toderici_pack(path: Path) -> None:
@@ -184,6 +202,76 @@ def accepted_lattice() -> dict[str, bytes]:
         "lattice-max-error-1": compress(XRay(u8, 8), Lattice(1)),
         "lattice-max-error-9-signed": compress(XRay(i10, 10), Lattice(9, tile=64)),
         "lattice-max-error-500-16-bit": compress(XRay(u16, 16), Lattice(500, tile=64)),
+    }
+
+
+def accepted_wavelet() -> dict[str, bytes]:
+    from xraycodec import XRay, compress
+    from xraycodec.codecs.wavelet import Wavelet
+    from xraycodec.codecs.wavelet import codec as wavelet
+    from xraycodec.demo.phantom import chest_phantom
+
+    def coded(image: XRay, **settings: float) -> bytes:
+        return compress(image, Wavelet(model=TINY_WAVELET, **settings))
+
+    random = np.random.default_rng(31)
+    u8, u12 = ramp(75, 90, 8, 31).astype(np.uint8), ramp(61, 53, 12, 32).astype(np.uint16)
+    u16 = ramp(2 * 70, 75, 16, 33).astype(np.uint16).reshape(2, 70, 75)
+    i10 = (ramp(2 * 33, 40, 10, 34) - 512).astype(np.int16).reshape(2, 33, 40)
+    found = {
+        "wavelet-8-bit": coded(XRay(u8, 8), step=6),
+        "wavelet-plain": coded(XRay(u8, 8), step=6, effort=0),
+        "wavelet-fine": coded(XRay(u8, 8), step=0.5),
+        "wavelet-coarse": coded(XRay(u8, 8), step=90),
+        "wavelet-1x1": coded(XRay(np.array([[7]], np.uint8), 3)),
+        "wavelet-row": coded(XRay(u12[:1], 12)),
+        "wavelet-column": coded(XRay(u12[:, :1].copy(), 12)),
+        "wavelet-3x5": coded(XRay(u12[:3, :5].copy(), 12)),
+        "wavelet-constant": coded(XRay(np.full((9, 11), 300, np.uint16), 10)),
+        "wavelet-12-bit-monochrome1": coded(XRay(u12, 12, "MONOCHROME1"), step=20),
+        "wavelet-signed-frames": coded(XRay(i10, 10), step=5),
+        "wavelet-16-bit": coded(XRay(u16, 16), step=200),
+        "wavelet-noise": coded(XRay(random.integers(0, 256, (40, 50), np.uint8), 8), step=3),
+        "wavelet-strips": coded(XRay(ramp(1040, 1030, 8, 35).astype(np.uint8), 8), step=60),
+        "wavelet-dicom": coded(chest_phantom(24, 20)),
+    }
+    wavelet._JOINED_BYTES = 0
+    found["wavelet-four-layers"] = coded(XRay(u8, 8), step=6)
+    found["wavelet-four-layers-frames"] = coded(XRay(i10, 10), step=5)
+    found["wavelet-four-layers-3x5"] = coded(XRay(u12[:3, :5].copy(), 12))
+    return found
+
+
+def rejected_wavelet(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
+    plain, layers = good["wavelet-8-bit"], good["wavelet-four-layers"]
+    strips = good["wavelet-strips"]
+    head, parm, data = b"HEAD", b"PARM", b"DATA"
+    far = bytearray(plain)
+    far[plain.rindex(data) + 12] ^= 1
+    return {
+        "wavelet-no-such-model": ("ModelError", edit(plain, head, put(32, bytes(32)))),
+        "wavelet-not-exact": ("CorruptError", edit(plain, head, put(2, b"\0"))),
+        "wavelet-max-error": ("CorruptError", edit(plain, head, put(24, b"\7\0\0\0"))),
+        "wavelet-tile": ("CorruptError", edit(plain, head, put(20, b"\x40\0\0\0"))),
+        "wavelet-joined-strips": ("CorruptError", edit(strips, head, put(5, b"\0"))),
+        "wavelet-version-2": ("UnsupportedFormatError", edit(plain, parm, put(0, b"\2"))),
+        "wavelet-unknown-flag": ("UnsupportedFormatError", edit(plain, parm, put(1, b"\x80"))),
+        "wavelet-step-0": ("CorruptError", edit(plain, parm, put(2, bytes(4)))),
+        "wavelet-step-too-fine": ("CorruptError", edit(plain, parm, put(2, b"\1\0\0\0"))),
+        "wavelet-values-reversed": ("CorruptError", edit(plain, parm, put(6, b"\xff\xff\0\0"))),
+        "wavelet-values-beyond-bits": ("CorruptError", edit(plain, parm, put(10, b"\0\1"))),
+        "wavelet-parameters-too-long": (
+            "CorruptError",
+            edit(plain, parm, lambda payload: payload.extend(b"\0")),
+        ),
+        "wavelet-cut-after-2-layers": (
+            "TruncatedError",
+            layers[: [at for at in range(len(layers)) if layers[at : at + 4] == data][2]],
+        ),
+        "wavelet-crc": ("CorruptError", bytes(far)),
+        "wavelet-bottom": ("CorruptError", edit(plain, data, put(3, b"\x7f"))),
+        "wavelet-reach": ("CorruptError", edit(plain, data, put(16, b"\x15"))),
+        "wavelet-coded-byte": ("TruncatedError", edit(plain, data, put(-9, b"\xff\xff"))),
     }
 
 
@@ -405,10 +493,13 @@ def main() -> None:
         make_tiny_lattice_pack(pack)
     if not (pack := MODELS / f"{TINY_TODERICI}.xrcpack").exists():
         make_tiny_toderici_pack(pack)
+    if not (pack := MODELS / f"{TINY_WAVELET}.xrcpack").exists():
+        make_tiny_wavelet_pack(pack)
     from xraycodec import decompress
     from xraycodec.container import hash_pixels, read_header
 
     good = accepted() | accepted_lattice() | accepted_toderici() | accepted_ancillary()
+    good |= accepted_wavelet()
     for name, data in good.items():
         path = HERE / "accepted" / f"{name}.xrc"
         if path.exists():
@@ -432,7 +523,7 @@ def main() -> None:
         path.write_bytes(data)
         path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
     bad = rejected(good) | rejected_lattice(good) | rejected_toderici(good)
-    bad |= rejected_ancillary(good)
+    bad |= rejected_ancillary(good) | rejected_wavelet(good)
     for name, (error, data) in bad.items():
         path = HERE / "rejected" / f"{name}.xrc"
         if path.exists():

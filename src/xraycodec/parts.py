@@ -54,6 +54,8 @@ def decompress_part(
             What is no memory is best opened with ``buffering=0``, lest Python read ahead.
         scale: 1, 2, 4 or 8, to get every ``scale``-th row and column of the image, beginning
             with the first. They are picked, not averaged, so that fine patterns may alias.
+            wavelet gives smaller images that are averaged instead, of a file with a completion
+            those of its lossy base.
         region: row and column of its first pixel, then its number of rows and of columns, all
             counted at the full size; the whole image without. With a scale, the rows and columns
             of the smaller image that lie in it.
@@ -62,11 +64,13 @@ def decompress_part(
         progress: called with tiles done and tiles in all.
 
     Returns:
-        The part of every frame, equal to the same rows and columns of the whole image.
+        The part of every frame; of lattice, and of wavelet at the full size, equal to the same rows
+        and columns of the whole image.
 
     Raises:
         OptionError: another scale, a region that is not inside the image or holds no pixel at
-            the scale, or a codec that decodes whole images only, as all but lattice.
+            the scale, or a codec that decodes whole images only, as all but lattice and
+            wavelet.
         FormatError: what was read is damaged, cut off, or of a later version.
         LimitError: a size exceeds ``limits``.
         ModelError: the model pack that it names is not at hand.
@@ -80,12 +84,17 @@ def decompress_part(
     row, column, rows, columns = region or (0, 0, header.rows, header.columns)
     part = Part(row, column, rows, columns, SCALES.index(scale))
     codec = codec_by_id(header.codec)
-    payloads = reader.read(codec.payloads_of(header, part))
+    numbers = codec.payloads_of(header, part)
+    payloads = reader.read(numbers)
+    decoded = codec.header_of(header, numbers[-1] // header.tile_count + 1)
+    # Of a part, the ratio is that of the file, unless it leaves out what bounds the errors.
+    layers = header.layers if decoded.max_error == header.max_error else decoded.layers
+    used = reader.index.payload_bytes[: layers * header.tile_count]
     pixels = codec.decode_part(header, reader.parameters, payloads, part, threads, progress)
     image = XRay(
         pixels[0] if header.frames == 1 else pixels,
         header.bits_stored,
         header.photometric_interpretation,
-        losses=losses_after(reader.losses, header, int(reader.index.payload_bytes.sum())),
+        losses=losses_after(reader.losses, decoded, int(used.sum())),
     )
     return PartialImage(image, reader.bytes_read, reader.size_bytes)

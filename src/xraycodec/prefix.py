@@ -20,7 +20,8 @@ class PrefixImage:
 
     Attributes:
         image: all of it, with the DICOM data set of the file.
-        layers: that it is made from, the first ones; at least 1.
+        layers: that it is made from, the first ones; at least 1. Of a wavelet file with a
+            completion these are 1 to 4, the base, or all 8: layers 5 to 7 alone add nothing.
         of_layers: that the whole file has.
         bytes_read: of the file.
         size_bytes: of the file, as far as it is there.
@@ -41,7 +42,10 @@ def decompress_prefix(
     threads: int = 0,
     progress: Progress = no_progress,
 ) -> PrefixImage:
-    """Decompress the first layers of an ``.xrc`` file whose layers refine the image (toderici).
+    """Decompress the first layers of an ``.xrc`` file whose layers refine the image.
+
+    Those of toderici are its iterations, those of wavelet its resolutions from the coarsest on; of
+    a wavelet file with a completion, the first 4 are the lossy base and the last 4 complete it.
 
     Only the layers that are decoded are read, so that a file that was cut off gives the image
     that its whole layers hold. What is read is checked by the CRC-32 of its chunks, but not by
@@ -75,17 +79,20 @@ def decompress_prefix(
         raise OptionError(f"{layers} layers; the file has 1 to {header.layers}")
     payloads = _read_layers(reader, layers)
     pixels = codec.decode_prefix(header, reader.parameters, payloads, threads, progress)
+    decoded = codec.header_of(header, len(payloads) // header.tile_count)
     image = XRay(
         pixels[0] if header.frames == 1 else pixels,
         header.bits_stored,
         header.photometric_interpretation,
         reader.dicom,
         reader.dicom_file,
-        losses=losses_after(reader.losses, header, sum(map(len, payloads))),
+        losses=losses_after(
+            reader.losses, decoded, sum(map(len, payloads[: decoded.layers * header.tile_count]))
+        ),
     )
     return PrefixImage(
         image,
-        len(payloads) // header.tile_count,
+        decoded.layers,
         header.layers,
         reader.bytes_read,
         reader.size_bytes,

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from xraycodec import Lattice, compress, decompress
-from xraycodec.codecs.lattice.features import EXTRAS
 from xraycodec.codecs.lattice.fitting import fit_image
-from xraycodec.codecs.lattice.geometry import PHASES, SETS, levels
+from xraycodec.codecs.lattice.geometry import EXTRAS, PHASES, SETS, levels
 from xraycodec.codecs.lattice.model import CODEC_ID
 from xraycodec.errors import ModelError
 from xraycodec.exact.operators import prove

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -12,12 +13,18 @@ from click.core import ParameterSource
 from xraycodec.codecs.base import Codec
 from xraycodec.codecs.lattice.codec import DEFAULT_TILE, PROFILES
 from xraycodec.codecs.registry import NAMES, codec_by_name
+from xraycodec.codecs.wavelet.codec import DEFAULT_QUALITY, MOST_EFFORT
+from xraycodec.codecs.wavelet.target import PRESETS
 from xraycodec.errors import OptionError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _TAKES = {
     "lattice": ("max_error", "profile", "tile", "threads"),
+    "wavelet": (
+        *("quality", "psnr", "ratio", "size", "step", "preset", "effort", "threads"),
+        *("max_error", "profile"),
+    ),
     "rnn-conv": ("ratio", "tile", "threads"),
     "toderici": ("iterations", "tile", "threads"),
     "stored": (),
@@ -40,10 +47,12 @@ def max_error(function: F) -> F:
         "--max-error",
         type=click.IntRange(min=0),
         default=0,
-        show_default=True,
+        show_default="lattice 0",
         metavar="D",
-        help="lattice: no pixel of the decompressed image differs from the original by more than D"
-        " grey levels; 0 is lossless.",
+        help="No pixel of the decompressed image differs from the original by more than D grey"
+        " levels; 0 is lossless. wavelet: by a completion on top of the lossy base, which"
+        " decompress --layers 4 and a file that was cut off give; --quality and its like are of the"
+        " base.",
     )(function)
 
 
@@ -53,11 +62,12 @@ def profile(function: F) -> F:
         type=click.Choice(PROFILES),
         default="best",
         show_default=True,
-        help="lattice: best gives the smallest files, fast takes less time.",
+        help="lattice, and completions of wavelet: best gives the smallest files, fast takes less"
+        " time.",
     )(function)
 
 
-class _Ratio(click.FloatRange):
+class _Number(click.FloatRange):
     """A range that NaN, which compares as neither too low nor too high, is not in."""
 
     def convert(
@@ -65,19 +75,89 @@ class _Ratio(click.FloatRange):
     ) -> float:
         number: float = super().convert(value, param, ctx)
         if math.isnan(number):
-            self.fail(f"{value} is not a ratio.", param, ctx)
+            self.fail(f"{value} is not a number.", param, ctx)
         return number
 
 
 def ratio(function: F) -> F:
     return click.option(
         "--ratio",
-        type=_Ratio(2, 256),
+        type=_Number(1, 1e6),
         default=8.0,
-        show_default=True,
-        help="rnn-conv: pixels per code kept, the paper's compression ratio; entropy coding then"
-        " makes files smaller still.",
+        show_default="rnn-conv 8",
+        metavar="R",
+        help="wavelet: the pixels, at their bits stored, are at least R times the size of the file,"
+        " and at most 2 % more. rnn-conv: pixels per code kept, 2 to 256, the paper's compression"
+        " ratio; entropy coding then makes files smaller still.",
     )(function)
+
+
+_WAVELET_OPTIONS = (
+    click.option(
+        "--quality",
+        type=_Number(0, 100),
+        metavar="Q",
+        show_default=f"{DEFAULT_QUALITY:g}",
+        help="wavelet: 0 to 100, relative to the image's range of values; at 50, a radiograph of"
+        " 8 bits is quantised in steps of about 5 grey levels.",
+    ),
+    click.option(
+        "--psnr",
+        type=_Number(1, 150),
+        metavar="DB",
+        help="wavelet: the smallest file of at least so many decibels, by the peak of the bits"
+        " stored.",
+    ),
+    click.option(
+        "--size",
+        type=click.IntRange(1),
+        metavar="BYTES",
+        help="wavelet: the best file that is not larger.",
+    ),
+    click.option(
+        "--step",
+        type=_Number(1 / 256, 65536),
+        metavar="LEVELS",
+        help="wavelet: quantise in steps of so many grey levels.",
+    ),
+    click.option(
+        "--preset",
+        type=click.Choice(sorted(PRESETS)),
+        help="wavelet: the ratio up to which a guideline goes: "
+        + ", ".join(f"{name} {ratio:g}:1" for name, ratio in PRESETS.items())
+        + ". It is no substitute for a radiologist's judgement.",
+    ),
+    click.option(
+        "--effort",
+        type=click.IntRange(0, MOST_EFFORT),
+        default=1,
+        show_default=True,
+        help="wavelet: more takes longer for smaller files of the same quality.",
+    ),
+)
+
+
+def wavelet(function: F) -> F:
+    """Add what only wavelet takes; `codec_asked_for` reads it, the command need not."""
+
+    @wraps(function)
+    def command(
+        *arguments: Any,
+        quality: float | None,
+        psnr: float | None,
+        size: int | None,
+        step: float | None,
+        preset: str | None,
+        effort: int,
+        **others: Any,
+    ) -> Any:
+        return function(*arguments, **others)
+
+    decorated: Any = command
+    for option in reversed(_WAVELET_OPTIONS):
+        decorated = option(decorated)
+    result: F = decorated
+    return result
 
 
 def iterations(function: F) -> F:

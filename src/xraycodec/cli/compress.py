@@ -60,13 +60,15 @@ IMAGES = Wanted("image file", _is_image, _members)
 @options.force
 @options.recursive
 @codec_options.codec(
-    "lattice keeps every bit, or every pixel within --max-error; rnn-conv and toderici are lossy"
-    " without a bound, and files of toderici refine the image step by step; stored keeps every bit"
-    " without a model."
+    "lattice keeps every bit, or every pixel within --max-error; wavelet is lossy at any rate,"
+    " the one to pick where loss is accepted; rnn-conv and toderici are lossy too, the codecs of a"
+    " paper, and files of toderici refine the image step by step; stored keeps every bit without a"
+    " model."
 )
 @codec_options.max_error
 @codec_options.profile
 @codec_options.ratio
+@codec_options.wavelet
 @codec_options.iterations
 @codec_options.tile
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
@@ -95,9 +97,9 @@ def compress(
     input. It is kept: chest.dcm gives chest.dcm.xrc beside it, unless -o says otherwise. A DICOMDIR
     stands for the images of its file set, whose folders -o repeats.
 
-    Nothing is lost unless --max-error, --codec rnn-conv or --codec toderici allows it. Each output
-    is decoded and compared with its input before it gets its name. The ratio printed for it is
-    that of its pixels, at their bits stored, to the whole file.
+    Nothing is lost unless --max-error or --codec wavelet, rnn-conv or toderici allows it. Each
+    output is decoded and compared with its input before it gets its name. The ratio printed for it
+    is that of its pixels, at their bits stored, to the whole file.
     """
     from xraycodec.container import read_header
     from xraycodec.files import decode

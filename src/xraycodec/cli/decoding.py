@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from xraycodec.cli.report import human_size
 from xraycodec.cli.sources import Source
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Region = tuple[int, int, int, int]
 """Row and column of the first pixel, rows and columns, at the full size."""
 
+Unit = Literal["layers", "iterations"]
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -26,12 +28,14 @@ class Wanted:
     Attributes:
         scale: one over the size.
         region: ``None`` for all of it.
-        iterations: ``None`` for all that the file has.
+        layers: ``None`` for all that the file has.
+        unit: what the layers are called.
     """
 
     scale: int
     region: Region | None
-    iterations: int | None
+    layers: int | None
+    unit: Unit = "layers"
 
     @property
     def is_part(self) -> bool:
@@ -41,14 +45,14 @@ class Wanted:
     @property
     def is_less(self) -> bool:
         """Whether it is less than the file in any way."""
-        return self.is_part or self.iterations is not None
+        return self.is_part or self.layers is not None
 
     def mark(self) -> str:
         """What tells an output from that of the whole image, to stand before its suffix."""
         scale = f".scale{self.scale}" if self.scale != 1 else ""
         region = f".region-{'-'.join(map(str, self.region))}" if self.region else ""
-        iterations = f".iterations{self.iterations}" if self.iterations else ""
-        return scale + region + iterations
+        layers = f".{self.unit}{self.layers}" if self.layers else ""
+        return scale + region + layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +83,8 @@ def decode(source: Source, wanted: Wanted, threads: int, progress: Progress) -> 
     """
     if wanted.is_part:
         return _decode_part(source, wanted, threads, progress)
-    if wanted.iterations is not None:
-        return _decode_prefix(source, wanted.iterations, threads, progress)
+    if wanted.layers is not None:
+        return _decode_prefix(source, wanted.layers, wanted.unit, threads, progress)
     return _decode_all(source, threads, progress)
 
 
@@ -119,36 +123,39 @@ def _decode_cut(data: bytes, cut: TruncatedError, threads: int, progress: Progre
             raise TruncatedError(f"{cut}; --scale may find a smaller image whole") from cut
         raise cut
     prefix = decompress_prefix(data, threads=threads, progress=progress)
-    share = f"{prefix.layers} of {prefix.of_layers} iterations"
+    unit: Unit = "iterations" if header.codec == "TODE" else "layers"
+    share = f"{prefix.layers} of {prefix.of_layers} {unit}"
     return Decoded(
         prefix.image,
         {
             "pixels_identical": None,
             "truncated": True,
-            "iterations": prefix.layers,
-            "of_iterations": prefix.of_layers,
+            unit: prefix.layers,
+            f"of_{unit}": prefix.of_layers,
         },
         f", {share}",
         loss=f"the file was cut off; the image is made from the first {share}",
     )
 
 
-def _decode_prefix(source: Source, iterations: int, threads: int, progress: Progress) -> Decoded:
+def _decode_prefix(
+    source: Source, layers: int, unit: Unit, threads: int, progress: Progress
+) -> Decoded:
     from xraycodec.prefix import decompress_prefix
 
     with source.opened() as file:
-        prefix = decompress_prefix(file, layers=iterations, threads=threads, progress=progress)
+        prefix = decompress_prefix(file, layers=layers, threads=threads, progress=progress)
         bytes_read = prefix.size_bytes if isinstance(file, io.BytesIO) else prefix.bytes_read
     return Decoded(
         prefix.image,
         {
             "pixels_identical": None,
-            "iterations": prefix.layers,
-            "of_iterations": prefix.of_layers,
+            unit: prefix.layers,
+            f"of_{unit}": prefix.of_layers,
             "bytes_read": bytes_read,
             "size_bytes": prefix.size_bytes,
         },
-        f", {prefix.layers} of {prefix.of_layers} iterations,"
+        f", {prefix.layers} of {prefix.of_layers} {unit},"
         f" read {human_size(bytes_read)} of {human_size(prefix.size_bytes)}",
     )
 

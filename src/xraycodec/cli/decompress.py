@@ -67,20 +67,29 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Re
     type=click.Choice(["1", "2", "4", "8"]),
     default="1",
     show_default=True,
-    help="lattice: give every SCALEth row and column only, picked and not averaged.",
+    help="lattice: give every SCALEth row and column only, picked and not averaged. wavelet: give a"
+    " smaller image, averaged; of a file with a completion, that of its lossy base.",
 )
 @click.option(
     "--region",
     callback=_region,
     metavar="ROW,COLUMN,ROWS,COLUMNS",
-    help="lattice: give this part of every frame only: its first row and column, counted from 0,"
-    " and its size, all in pixels of the image at full size.",
+    help="lattice, wavelet: give this part of every frame only: its first row and column, counted"
+    " from 0, and its size, all in pixels of the image at full size.",
 )
 @click.option(
     "--iterations",
     type=click.IntRange(min=1),
     metavar="K",
     help="toderici: give the image as the first K iterations of the file alone have it.",
+)
+@click.option(
+    "--layers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="wavelet, toderici: give the image as the first N layers of the file alone have it. Of a"
+    " wavelet file that a completion makes lossless or bounded, 4 are its lossy base. A layer of"
+    " toderici is an iteration.",
 )
 @click.option(
     "--uid-policy",
@@ -101,6 +110,7 @@ def decompress(
     scale: str,
     region: Region | None,
     iterations: int | None,
+    layers: int | None,
     uid_policy: UidPolicy,
     threads: int,
     as_json: bool,
@@ -123,18 +133,23 @@ def decompress(
 
     A toderici file that was cut off gives the whole image in lower quality, from the iterations
     that it still holds whole, and a warning that says how many. --iterations asks for fewer than a
-    file has, reads only these, and gives names such as chest.iterations3.png.
+    file has, reads only these, and gives names such as chest.iterations3.png. So do wavelet files,
+    whose layers --layers asks for: chest.layers4.png.
     """
     from xraycodec.files import encode
     from xraycodec.files.dicom_writer import to_data_set, to_file
 
     report = Report(as_json, quiet, verbose)
-    wanted = Wanted(int(scale), region, iterations)
+    if iterations is not None and layers is not None:
+        raise click.UsageError("--iterations and --layers ask for the same; give one")
+    wanted = Wanted(int(scale), region, layers)
+    if iterations is not None:
+        wanted = Wanted(int(scale), region, iterations, "iterations")
     told = click.get_current_context().get_parameter_source("uid_policy")
     if file_format not in (None, "dicom") and told is not ParameterSource.DEFAULT:
         raise click.UsageError(f"--uid-policy goes with DICOM outputs, not with {file_format}")
-    if wanted.is_part and iterations is not None:
-        raise click.UsageError("--iterations goes with neither --scale nor --region")
+    if wanted.is_part and wanted.layers is not None:
+        raise click.UsageError(f"--{wanted.unit} goes with neither --scale nor --region")
     sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
     targets = Targets(output, sources, recursive=recursive, overwrite=force)
     report.results_to_stderr = targets.standard_output

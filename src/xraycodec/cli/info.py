@@ -70,6 +70,8 @@ def describe(inspection: Inspection) -> dict[str, Any]:
             values |= {"layers": header.layers, "layers_intact": inspection.layers_intact}
         if header.codec == "RNNC" and inspection.parameters is not None:
             values |= _rnn_conv(inspection.parameters)
+        if header.codec == "WAVE" and inspection.parameters is not None:
+            values |= _wavelet(inspection.parameters, inspection.layer_bytes)
         if header.codec == "TODE":
             values |= {"iterations": header.layers}
     return values | {
@@ -109,6 +111,26 @@ def _rnn_conv(parameters: bytes) -> dict[str, Any]:
     return {"beta": beta, "nominal_ratio": 256 / beta}
 
 
+def _wavelet(parameters: bytes, layer_bytes: tuple[int, ...]) -> dict[str, Any]:
+    """The parts of a file with a completion."""
+    from xraycodec.codecs.wavelet.geometry import LAYERS
+    from xraycodec.codecs.wavelet.parameters import Parameters
+    from xraycodec.errors import FormatError
+
+    try:
+        completion = Parameters.from_bytes(parameters).completion
+    except FormatError:
+        return {}
+    if completion is None:
+        return {}
+    return {
+        "base_bytes": sum(layer_bytes[:LAYERS]),
+        "completion_bytes": sum(layer_bytes[LAYERS:]),
+        "completion_model": completion.model.hex(),
+        "completion_model_name": _model_name(completion.model),
+    }
+
+
 def as_text(values: dict[str, Any]) -> str:
     """Return the facts as people read them."""
     if "codec" not in values:
@@ -138,8 +160,21 @@ def as_text(values: dict[str, Any]) -> str:
         f"{layers}",
         f"  size     {human_size(values['size_bytes'])} of {human_size(values['pixel_bytes'])},"
         f" {values['ratio']:.2f}:1{nominal}, {values['rate_bpp']:.3f} bpp",
+        *_parts(values),
         f"  DICOM    {human_size(values['dicom_bytes']) if values['dicom_bytes'] else 'none'}",
         f"  model    {name}{values['model'] or 'none'}",
         f"  pixels   SHA-256 {values['pixel_sha256'] or 'unreadable'}",
     ]
     return "\n".join(lines)
+
+
+def _parts(values: dict[str, Any]) -> list[str]:
+    """A line for the base and the completion of a file that has both."""
+    if "base_bytes" not in values:
+        return []
+    base, completion = values["base_bytes"], values["completion_bytes"]
+    ratio = f" ({values['pixel_bytes'] / base:.2f}:1)" if base else ""
+    model = values["completion_model_name"] or values["completion_model"]
+    return [
+        f"  parts    base {human_size(base)}{ratio}, completion {human_size(completion)}, {model}"
+    ]

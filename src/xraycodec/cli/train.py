@@ -11,6 +11,7 @@ import click
 from xraycodec.cli import train_options
 from xraycodec.cli.train_lattice import lattice
 from xraycodec.cli.train_toderici import toderici
+from xraycodec.cli.train_wavelet import wavelet
 
 if TYPE_CHECKING:
     from xraycodec.evaluation.crops import Crops
@@ -27,6 +28,7 @@ def train() -> None:
 
 train.add_command(lattice)
 train.add_command(toderici)
+train.add_command(wavelet)
 
 
 @train.command("rnn-conv")

@@ -13,7 +13,10 @@ from xraycodec.errors import ImageError
 if TYPE_CHECKING:
     from xraycodec.training.lattice.loop import Progress as Line
     from xraycodec.training.lattice.loop import Radiographs, Trainer
+    from xraycodec.training.lattice.samples import Guides
 
+GUIDED_IMAGES = 200
+"""Training images that guided networks learn from."""
 CARD_IMAGES = 40
 """Training images that a pack's own linear predictions are fitted to."""
 
@@ -61,6 +64,12 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
 )
 @click.option("--no-carry", is_flag=True, help="Ablation: no state over phases and levels.")
 @click.option("--no-fit", is_flag=True, help="Ablation: no linear prediction for each image.")
+@click.option(
+    "--guided",
+    is_flag=True,
+    help="For completions of the wavelet codec: networks that take its lossy base as a guide. Its"
+    " model pack has to be at hand; bases of some images are made first and kept.",
+)
 @click.option(
     "--steps", type=click.IntRange(1), default=10_000, show_default=True, help="Of the optimiser."
 )
@@ -110,6 +119,7 @@ def lattice(
     components: int,
     no_carry: bool,
     no_fit: bool,
+    guided: bool,
     steps: int,
     minutes: float | None,
     batch: int,
@@ -134,7 +144,7 @@ def lattice(
     from xraycodec.training.lattice.samples import Draw
 
     settings = Settings(
-        Shape(channels, pairs, components, not no_carry),
+        Shape(channels, pairs, components, not no_carry, guided),
         Draw(batch=batch, crop=int(crop), deep=deep, near=near, fitted=not no_fit),
         steps=steps,
         minutes=minutes,
@@ -157,10 +167,28 @@ def lattice(
             f"the images have {images['train'].shape[1]} x {images['train'].shape[2]} pixels; crops"
             f" of {crop} need at least {least}"
         )
-    trainer = Trainer(settings, images["train"], images["validation"], out)
+    guides = None
+    if guided:
+        guides = (
+            _guides(images["train"], GUIDED_IMAGES, out, seed),
+            _guides(
+                images["validation"][: settings.validation_images],
+                len(images["validation"]),
+                out,
+                seed,
+            ),
+        )
+    trainer = Trainer(settings, images["train"], images["validation"], out, guides)
     train_options.begin(trainer, init, out)
     trainer.run(_print_line)
-    return _export(trainer, name, images["train"], out)
+    return _export(trainer, name, images["train"], out, guides and guides[0])
+
+
+def _guides(images: Radiographs, most: int, out: Path, seed: int) -> Guides:
+    from xraycodec.training.lattice.guides import load_guides, spread
+
+    click.echo(f"bases of {min(len(images), most)} images, if they are not kept", err=True)
+    return load_guides(images, spread(len(images), most), out.parent / "images", seed)
 
 
 def _print_line(line: Line) -> None:
@@ -176,15 +204,26 @@ def _print_line(line: Line) -> None:
     click.echo(text)
 
 
-def _export(trainer: Trainer, name: str, images: Radiographs, out: Path) -> int:
+def _export(
+    trainer: Trainer, name: str, images: Radiographs, out: Path, guides: Guides | None
+) -> int:
     from xraycodec.codecs.lattice.fitting import fit_image
+    from xraycodec.codecs.lattice.guided import fit_guided
     from xraycodec.exact.pack import SUFFIX
     from xraycodec.files import write_atomically
     from xraycodec.training.lattice.export import export
     from xraycodec.training.lattice.weights import save_weights
 
-    chosen = images[:: max(1, len(images) // CARD_IMAGES)]
-    coefficients = fit_image([image.astype("i4") for image in chosen], 1, None, 10**6)
+    if guides is None:
+        chosen = images[:: max(1, len(images) // CARD_IMAGES)]
+        coefficients = fit_image([image.astype("i4") for image in chosen], 1, None, 10**6)
+    else:
+        few = slice(None, None, max(1, len(guides.images) // CARD_IMAGES))
+        coefficients = fit_guided(
+            [images[number].astype("i4") for number in guides.images[few]],
+            [plane.astype("i4") for plane in guides.planes[few]],
+            *(1, None, 10**5),
+        )
     pack = export(
         trainer.averaged(),
         name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from xraycodec.container import NO_MODEL, Buffer, Container, Header
@@ -142,6 +142,19 @@ class Codec(ABC):
             ModelError: the model pack that the stream names is not at hand.
         """
         raise no_prefix(header)
+
+    @staticmethod
+    def header_of(header: Header, layers: int) -> Header:
+        """Return the header of a stream that had only the first layers of this one.
+
+        It tells what their pixels promise, which may be less than all layers together do.
+
+        Args:
+            header: of the stream.
+            layers: that there are, the first ones; layers that add nothing to the image until
+                later ones follow are not counted in the result.
+        """
+        return replace(header, layers=layers)
 
     @staticmethod
     def payloads_of(header: Header, part: Part) -> list[int]:

@@ -11,6 +11,7 @@ from xraycodec.errors import OptionError, UnsupportedFormatError
 _CODECS = {
     "LTTC": ("lattice", "xraycodec.codecs.lattice", "Lattice"),
     "RNNC": ("rnn-conv", "xraycodec.codecs.rnn_conv", "RnnConv"),
+    "WAVE": ("wavelet", "xraycodec.codecs.wavelet", "Wavelet"),
     "TODE": ("toderici", "xraycodec.codecs.toderici", "Toderici"),
     "RAWZ": ("stored", "xraycodec.codecs.stored", "Stored"),
 }

@@ -9,6 +9,7 @@ import numpy as np
 from xraycodec.container.assembly import Assembly, check_end
 from xraycodec.container.framing import Buffer, Chunk, byte_view, walk
 from xraycodec.container.header import Header
+from xraycodec.container.index import Index
 from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import NotXrcError, XrayCodecError
 
@@ -24,6 +25,7 @@ class Inspection:
         parameters: the codec's own; ``None`` if unreadable.
         metadata_bytes: size of the DICOM data set once inflated; ``None`` if unreadable or absent.
         payload_bytes: size of the DATA chunks found, frames not counted.
+        layer_bytes: of each layer, size of its tile payloads by the index; empty if unreadable.
         tiles_intact: tiles that lie, in every layer, in DATA chunks that are whole and fit the
             index.
         layers_intact: layers, from the first on, of which every tile is intact.
@@ -37,6 +39,7 @@ class Inspection:
     parameters: bytes | None
     metadata_bytes: int | None
     payload_bytes: int
+    layer_bytes: tuple[int, ...]
     tiles_intact: int
     layers_intact: int
     pixel_hash: bytes | None
@@ -73,8 +76,15 @@ def inspect(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Inspection:
         parameters=assembly.parameters,
         metadata_bytes=None if assembly.dicom is None else len(assembly.dicom),
         payload_bytes=sum(chunk.length for chunk in chunks if chunk.type == "DATA"),
+        layer_bytes=_layer_bytes(assembly.index),
         tiles_intact=int(intact.all(axis=0).sum()),
         layers_intact=int(np.logical_and.accumulate(intact.all(axis=1)).sum()),
         pixel_hash=assembly.pixel_hash,
         problems=tuple(problems),
     )
+
+
+def _layer_bytes(index: Index | None) -> tuple[int, ...]:
+    if index is None:
+        return ()
+    return tuple(map(int, index.payload_bytes.reshape(index.layers, -1).sum(1)))

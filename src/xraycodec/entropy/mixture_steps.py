@@ -60,6 +60,30 @@ def unpack(
     weights: Integers,
 ) -> tuple[Integer, Integer]:
     """Unpack one pixel's mixture; return its mean in 2^-16 levels and its context."""
+    largest, context = clip_parameters(
+        place, base_centre, deviation, logarithm, parameters, unit_shift, components, centres,
+        shifts, weights,
+    )  # fmt: skip
+    mean = settle(
+        logarithm, offsets[context], largest, components, powers, centres, slopes, shifts, weights
+    )
+    return mean, context
+
+
+@inline
+def clip_parameters(
+    place: Integer,
+    base_centre: Integer,
+    deviation: Integer,
+    logarithm: Integer,
+    parameters: npt.NDArray[np.int32],
+    unit_shift: Integer,
+    components: Integer,
+    centres: Integers,
+    shifts: Integers,
+    weights: Integers,
+) -> tuple[Integer, Integer]:
+    """Centres, spreads (in ``shifts``) and weights as given; the largest weight, the context."""
     half = (np.int64(1) << unit_shift) >> 1
     largest = np.int64(0)
     spreads = np.int64(0)
@@ -77,8 +101,23 @@ def unpack(
             weights[k] = 0
         largest = max(largest, weights[k])
     context = (logarithm + spreads // components - _CONTEXT_BASE) >> _CONTEXT_BITS
-    context = min(max(context, 0), CONTEXTS - 1)
-    base = logarithm - _SPREAD_BIAS + (offsets[context] >> _OFFSET_BITS)
+    return largest, min(max(context, 0), CONTEXTS - 1)
+
+
+@inline
+def settle(
+    logarithm: Integer,
+    offset: Integer,
+    largest: Integer,
+    components: Integer,
+    powers: Integers,
+    centres: Integers,
+    slopes: Integers,
+    shifts: Integers,
+    weights: Integers,
+) -> Integer:
+    """Turn spreads and weights into slopes, shifts and shares of 2^15; return the mean."""
+    base = logarithm - _SPREAD_BIAS + (offset >> _OFFSET_BITS)
     total = np.int64(0)
     for k in range(components):
         # 1 / scale = slopes * 2^-shifts, the scale in 2^-16 levels
@@ -94,7 +133,7 @@ def unpack(
         weights[k] = (weights[k] << 15) // total if k else rest
         rest -= weights[k]
         mean += weights[k] * centres[k]
-    return mean >> 15, context
+    return mean >> 15
 
 
 @inline
@@ -151,8 +190,22 @@ def adapt(
     context: Integer, falls: Integer, size: Integer, offsets: Integers, counts: Integers
 ) -> None:
     """Move a context's offset against the gradient of the bits that a pixel took."""
+    move(context, falls, size, offsets, counts, _FIRST_PACE, _LAST_PACE)
+
+
+@inline
+def move(
+    context: Integer,
+    falls: Integer,
+    size: Integer,
+    offsets: Integers,
+    counts: Integers,
+    first_pace: Integer,
+    last_pace: Integer,
+) -> None:
+    """`adapt` at another pace: a move is one part in ``first_pace`` at first, then of more."""
     gradient = min(max(falls // size, -_GRADIENT_LIMIT), _GRADIENT_LIMIT)
-    pace = min(counts[context] + _FIRST_PACE, _LAST_PACE)
+    pace = min(counts[context] + first_pace, last_pace)
     counts[context] += 1
     offset = offsets[context] - (gradient << (8 + _OFFSET_BITS - _GRADIENT_BITS)) // pace
     offsets[context] = min(max(offset, -_OFFSET_LIMIT), _OFFSET_LIMIT)
@@ -225,7 +278,15 @@ def learn(missed: Integer, energy: Integer, taps: Integers, tap_weights: Integer
         taps: as `correct` filled them.
         tap_weights: moved.
     """
+    learn_at(_LEARNING_BITS, missed, energy, taps, tap_weights)
+
+
+@inline
+def learn_at(
+    learning_bits: Integer, missed: Integer, energy: Integer, taps: Integers, tap_weights: Integers
+) -> None:
+    """`learn` at another pace: one bit less is twice as fast."""
     pace = (min(max(missed, -_ERROR_LIMIT), _ERROR_LIMIT) << 28) // ((1 << 16) + energy)
     for k in range(TAPS):
-        moved = tap_weights[k] + ((taps[k] * pace) >> (4 + _LEARNING_BITS))
+        moved = tap_weights[k] + ((taps[k] * pace) >> (4 + learning_bits))
         tap_weights[k] = min(max(moved, -_TAP_LIMIT), _TAP_LIMIT)

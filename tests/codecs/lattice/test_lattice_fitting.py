@@ -65,6 +65,6 @@ def test_a_relation_that_holds_is_found(phase: object) -> None:
 @settings(max_examples=200, deadline=None)
 @given(hnp.arrays(float, st.sampled_from([16, 20]), elements=st.floats(-50, 50)))
 def test_rounding_keeps_the_sum(coefficients: np.ndarray) -> None:
-    rounded = fitting._rounded(coefficients)
+    rounded = fitting.rounded(coefficients)
     assert rounded.sum() == 128
     assert np.abs(rounded).max() <= 127

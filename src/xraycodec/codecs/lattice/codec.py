@@ -40,9 +40,10 @@ Profile = Literal["best", "fast"]
 PROFILES: tuple[Profile, ...] = ("best", "fast")
 DEFAULT_TILE = 512
 
-# Under this many pixels, an image's own coefficients cost more than they gain.
-_LEAST_FITTED_PIXELS = 1 << 15
-_FITTED_TILES = 16
+LEAST_FITTED_PIXELS = 1 << 15
+"""Of a frame: under so many, an image's own coefficients cost more than they gain."""
+FITTED_TILES = 16
+"""Most tiles that coefficients are fitted to."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Lattice(Codec):
         pool_threads, network_threads = split_threads(self.threads, len(frames) * len(places))
         model = model_by_name(f"lattice-{self.profile}", network_threads)
         coefficients = None
-        if mapped.peak and rows * columns >= _LEAST_FITTED_PIXELS:
+        if mapped.peak and rows * columns >= LEAST_FITTED_PIXELS:
             coefficients = _fit(frames, places, mapped, step, model.coefficients)
         setting = Setting(model, coefficients or model.coefficients, step, mapped.peak)
         decoded = np.empty_like(frames)
@@ -159,7 +160,7 @@ def _fit(
 ) -> Coefficients:
     """Fit the linear predictions to tiles spread evenly over all frames."""
     count = len(frames) * len(places)
-    chosen = range(0, count, -(-count // _FITTED_TILES))
+    chosen = range(0, count, -(-count // FITTED_TILES))
     tiles = [
         mapped.to_levels(frames[number // len(places)][places[number % len(places)].inner])
         for number in chosen

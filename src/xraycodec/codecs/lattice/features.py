@@ -17,9 +17,6 @@ import numpy.typing as npt
 from xraycodec.codecs.lattice.geometry import ACTIVITY_NEIGHBOURS, PAD, Plane
 from xraycodec.entropy.compilation import inline, kernel
 
-EXTRAS = 3
-"""Features beside the neighbours: scale, distance to the darkest and to the brightest level."""
-
 UNIT = 32
 """What a difference of one mean deviation becomes."""
 CENTRE = 128
@@ -53,7 +50,8 @@ MEAN_DEVIATIONS = (_centres() * (1 << 8) // (8 * ACTIVITY_NEIGHBOURS)).astype(np
 """Of each scale: the mean deviation in 2^-16 levels."""
 LOGARITHMS = _logarithms()
 """Of each scale: 256 log2 of its mean deviation in 2^-16 levels."""
-_RECIPROCALS = ((UNIT * ACTIVITY_NEIGHBOURS * 8 << 32) // _centres()).astype(np.int64)
+RECIPROCALS = ((UNIT * ACTIVITY_NEIGHBOURS * 8 << 32) // _centres()).astype(np.int64)
+"""Of each scale: UNIT over its mean deviation, for differences in 2^-8 levels, in 2^-32."""
 
 
 @inline
@@ -182,7 +180,7 @@ def describe(
         for j in range(width):
             prediction = np.int64(row_predictions[j])
             scale: Any = scale_of(max(np.int64(activities[j]), least))
-            reciprocal = _RECIPROCALS[scale]
+            reciprocal = RECIPROCALS[scale]
             reciprocals[j] = reciprocal
             features[count, i, j] = min(6 * (scale - least_scale), 255)
             features[count + 1, i, j] = min((prediction * reciprocal + half) >> 32, 255)

@@ -28,7 +28,8 @@ ONE = 128
 LIMIT = 127
 """Largest magnitude of a coefficient."""
 
-_PRIOR_SAMPLES = 32.0
+PRIOR_SAMPLES = 32.0
+"""Weight of what few samples fall back to, in samples."""
 
 
 @kernel
@@ -109,11 +110,11 @@ def fit(
         start = prior / ONE
         start[:4] -= start.sum() / 4
     system = products[:count, :count]
-    ridge = _PRIOR_SAMPLES * max(np.trace(system) / max(seen, 1) / count, 1e-6)
+    ridge = PRIOR_SAMPLES * max(np.trace(system) / max(seen, 1) / count, 1e-6)
     target = products[:count, count] - system @ start
     found = start + np.linalg.solve(system + ridge * np.eye(count), target)
     found[:4] += (1 - found.sum()) / 4
-    return _rounded(found)
+    return rounded(found)
 
 
 def fit_image(
@@ -145,7 +146,8 @@ def fit_image(
     return tuple(fitted)
 
 
-def _rounded(coefficients: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def rounded(coefficients: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Coefficients in 2^-7, each -127 to 127, adding up to 128."""
     rounded = np.clip(np.rint(coefficients * ONE), -LIMIT, LIMIT).astype(np.int64)
     # Rounding leaves the sum a little off; the largest can bear the difference best.
     while off := ONE - int(rounded.sum()):

@@ -26,6 +26,9 @@ Plane = npt.NDArray[np.int32]
 PAD = 4
 """Pixels around a plane: the farthest neighbour is 3 away, and a grid may reach 1 over the edge."""
 
+EXTRAS = 3
+"""Features beside the neighbours: scale, distance to the darkest and to the brightest level."""
+
 ACTIVITY_NEIGHBOURS = 12
 """The nearest neighbours, from which the local scale is taken."""
 
@@ -71,6 +74,12 @@ PHASES = (
 """In coding order: 16, 16 and 20 neighbours."""
 
 
+GUIDE_OFFSETS = np.array(
+    [(0, 0), (-1, 0), (0, -1), (0, 1), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)], np.int64
+)
+"""Pixels of a guide around the one to be coded, at full size; ``(pixel, 2)``."""
+
+
 LAYERS = 4
 """Payloads of a tile: all levels from 3 up, level 2, level 1, level 0."""
 
@@ -104,6 +113,17 @@ def set_of(level: int) -> int:
 def grid(rows: int, columns: int) -> tuple[int, int]:
     """Shape of the grid on which the phases of a level lie."""
     return -(-rows // 2), -(-columns // 2)
+
+
+def described_by(phase: Phase, *, guided: bool) -> int:
+    """Channels that describe a pixel of a phase to its network, those of the state not counted."""
+    guides = phase.neighbours + len(GUIDE_OFFSETS) if guided else 0
+    return phase.neighbours + guides + EXTRAS
+
+
+def predicted_by(phase: Phase, *, guided: bool) -> int:
+    """Coefficients of the linear prediction of a phase."""
+    return phase.neighbours + (len(GUIDE_OFFSETS) if guided else 0)
 
 
 def phase_shape(rows: int, columns: int, phase: Phase) -> tuple[int, int]:

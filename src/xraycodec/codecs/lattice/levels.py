@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ class LevelMap:
     peak: int
     values: npt.NDArray[np.int32] | None
 
-    def to_levels(self, pixels: Pixels) -> npt.NDArray[np.int32]:
+    def to_levels(self, pixels: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
         """Levels of pixels, any shape, int32; every value must be one of the map's."""
         offsets = pixels.astype(np.int32) - np.int32(self.lowest)
         if self.values is None:
@@ -61,11 +62,22 @@ def map_levels(pixels: Pixels, *, lossless: bool) -> LevelMap:
         for top in range(0, len(frame), 512):
             band = frame[top : top + 512].astype(np.int32) - lowest
             counts += np.bincount(band.ravel(), minlength=span)
+    return map_counted(lowest, counts)
+
+
+def map_counted(lowest: int, counts: npt.NDArray[np.int64]) -> LevelMap:
+    """Choose levels for lossless coding by how often each value occurs.
+
+    Args:
+        lowest: the value that is counted first.
+        counts: of each value from there on, ``(value,)``; the first and the last occur.
+    """
+    span = len(counts)
     values = np.flatnonzero(counts).astype(np.int32)
-    if len(values) > _FULLEST_MAP * span:
+    if span < 3 or len(values) > _FULLEST_MAP * span:
         return LevelMap(lowest, span - 1, None)
     # Noise of few pixels leaves values out by chance, and a map of these costs more than it saves.
-    saved_bits = pixels.size * np.log2(span / len(values))
+    saved_bits = int(counts.sum()) * np.log2(span / len(values))
     if 8 * len(pack_values(values)) > saved_bits:
         return LevelMap(lowest, span - 1, None)
     return LevelMap(lowest, len(values) - 1, values)

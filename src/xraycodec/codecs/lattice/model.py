@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.codecs.lattice.geometry import PHASES, SETS, Phase
+from xraycodec.codecs.lattice.geometry import PHASES, SETS, described_by, predicted_by
 from xraycodec.errors import ModelError
 from xraycodec.exact.operators import Kind, Tensor
 from xraycodec.exact.pack import ModelPack, find_pack, named_pack
@@ -37,6 +37,7 @@ class Model:
         parameter_bits: fractional bits of the parameters that the networks give.
         coefficients: of linear predictions, where an image does not bring its own.
         networks: of each set, one for each phase.
+        guided: whether they take a guide (spec/wavelet-completion.md, section 4).
     """
 
     digest: bytes
@@ -45,6 +46,7 @@ class Model:
     parameter_bits: int
     coefficients: Coefficients
     networks: tuple[tuple[ExactNetwork, ...], ...]
+    guided: bool = False
 
 
 def member_name(number: int, phase: int) -> str:
@@ -57,50 +59,82 @@ def model_by_digest(digest: bytes, threads: int) -> Model:
     """Load the model that a stream names.
 
     Raises:
-        ModelError: it is not at hand, or no lattice model.
+        ModelError: it is not at hand, or no lattice model, or one that takes a guide.
     """
-    return _load(find_pack(digest), threads)
+    return _load(find_pack(digest), threads, guided=False)
+
+
+@lru_cache(maxsize=4)
+def guided_model_by_digest(digest: bytes, threads: int) -> Model:
+    """Load the model that a stream with a guide names.
+
+    Raises:
+        ModelError: it is not at hand, or no lattice model, or one that takes no guide.
+    """
+    return _load(find_pack(digest), threads, guided=True)
 
 
 def model_by_name(name: str, threads: int) -> Model:
     """Load a model to encode with.
 
     Raises:
-        ModelError: it is not at hand, or no lattice model.
+        ModelError: it is not at hand, or no lattice model, or one that takes a guide.
     """
     return model_by_digest(named_pack(name).digest, threads)
 
 
-def _load(pack: ModelPack, threads: int) -> Model:
+def takes_guide(pack: ModelPack) -> bool:
+    """Whether a lattice model pack is for streams with a guide.
+
+    Raises:
+        ModelError: it does not say.
+    """
+    guided = pack.properties.get("guided", False)
+    if type(guided) is not bool:
+        raise ModelError(f"model pack {pack.name!r} has guided = {guided!r}; allowed is a boolean")
+    return guided
+
+
+def _load(pack: ModelPack, threads: int, *, guided: bool) -> Model:
     if pack.codec != CODEC_ID:
         raise ModelError(f"model pack {pack.name!r} serves codec {pack.codec!r}, not {CODEC_ID!r}")
     channels = _integer(pack, "channels", 1, MAX_CHANNELS)
     components = _integer(pack, "components", 1, MAX_COMPONENTS)
     parameter_bits = _integer(pack, "parameter_bits", *PARAMETER_BITS)
-    coefficients = _coefficients(pack)
+    if takes_guide(pack) != guided:
+        raise ModelError(
+            f"model pack {pack.name!r} takes {'no' if guided else 'a'} guide; the stream has"
+            f" {'one' if guided else 'none'}"
+        )
+    coefficients = _coefficients(pack, guided)
     networks = tuple(
         tuple(
-            _network(pack, member_name(number, index), phase, channels, components, threads)
+            _network(
+                pack,
+                member_name(number, index),
+                described_by(phase, guided=guided) + channels,
+                channels,
+                components,
+                threads,
+            )
             for index, phase in enumerate(PHASES)
         )
         for number in range(SETS)
     )
-    return Model(pack.digest, channels, components, parameter_bits, coefficients, networks)
+    return Model(pack.digest, channels, components, parameter_bits, coefficients, networks, guided)
 
 
 def _network(
-    pack: ModelPack, member: str, phase: Phase, channels: int, components: int, threads: int
+    pack: ModelPack, member: str, inputs: int, channels: int, components: int, threads: int
 ) -> ExactNetwork:
     """Load a network and hold its input and outputs against what the compiled loops rely on."""
-    from xraycodec.codecs.lattice.features import EXTRAS  # imports numba
-
     if member not in pack.members:
         raise ModelError(f"model pack {pack.name!r} has no member {member!r}")
     network = ExactNetwork(pack.members[member], threads=threads)
     graph = network.graph
     found = (graph.channels, {name: network.tensors[name] for name in graph.outputs})
     needed = (
-        phase.neighbours + EXTRAS + channels,
+        inputs,
         {
             "state": Tensor(channels, Kind.UNSIGNED),
             "parameters": Tensor(3 * components - 1, Kind.WIDE),
@@ -129,9 +163,9 @@ def _integer(pack: ModelPack, field: str, low: int, high: int) -> int:
     return value
 
 
-def _coefficients(pack: ModelPack) -> Coefficients:
+def _coefficients(pack: ModelPack, guided: bool) -> Coefficients:
     found: Any = pack.properties.get("coefficients")
-    sizes = [phase.neighbours for phase in PHASES]
+    sizes = [predicted_by(phase, guided=guided) for phase in PHASES]
     try:
         sound = all(type(value) is int for phases in found for values in phases for value in values)
         sound = sound and [[len(values) for values in phases] for phases in found] == [sizes] * SETS

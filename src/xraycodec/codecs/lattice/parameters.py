@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.codecs.lattice.geometry import PHASES, SETS
+from xraycodec.codecs.lattice.geometry import PHASES, SETS, predicted_by
 from xraycodec.codecs.lattice.levels import pack_values
 from xraycodec.codecs.lattice.model import Coefficients
 from xraycodec.errors import CorruptError, UnsupportedFormatError
@@ -18,7 +18,6 @@ VERSION = 1
 
 _FRONT = struct.Struct("<BBHi")  # version, flags, highest level, value of level 0
 _COEFFICIENTS, _MAP = 1, 2
-_COUNT = SETS * sum(phase.neighbours for phase in PHASES)
 _MAX_SPAN = 1 << 16
 
 
@@ -53,8 +52,8 @@ class Parameters:
         return _FRONT.pack(VERSION, flags, self.peak, self.lowest) + body
 
 
-def read_parameters(data: bytes) -> Parameters:
-    """Read what `Parameters.to_bytes` wrote.
+def read_parameters(data: bytes, *, guided: bool = False) -> Parameters:
+    """Read what `Parameters.to_bytes` wrote; ``guided`` tells whether predictions have a guide.
 
     Raises:
         CorruptError: the bytes are not exactly one set of parameters.
@@ -70,7 +69,7 @@ def read_parameters(data: bytes) -> Parameters:
     body = data[_FRONT.size :]
     coefficients = None
     if flags & _COEFFICIENTS:
-        coefficients, body = _read_coefficients(body)
+        coefficients, body = _read_coefficients(body, guided=guided)
     values = None
     if flags & _MAP:
         values = _read_values(body, peak)
@@ -79,16 +78,18 @@ def read_parameters(data: bytes) -> Parameters:
     return Parameters(lowest, peak, values, coefficients)
 
 
-def _read_coefficients(body: bytes) -> tuple[Coefficients, bytes]:
-    if len(body) < _COUNT:
-        raise CorruptError(f"LTTC parameters have {len(body)} of {_COUNT} coefficients")
-    flat = np.frombuffer(body, np.int8, _COUNT).astype(np.int64)
+def _read_coefficients(body: bytes, *, guided: bool) -> tuple[Coefficients, bytes]:
+    sizes = [predicted_by(phase, guided=guided) for phase in PHASES]
+    count = SETS * sum(sizes)
+    if len(body) < count:
+        raise CorruptError(f"LTTC parameters have {len(body)} of {count} coefficients")
+    flat = np.frombuffer(body, np.int8, count).astype(np.int64)
     sets, place = [], 0
     for number in range(SETS):
         phases = []
-        for index, phase in enumerate(PHASES):
-            values = flat[place : place + phase.neighbours]
-            place += phase.neighbours
+        for index, size in enumerate(sizes):
+            values = flat[place : place + size]
+            place += size
             if values.sum() != 128 or values.min() == -128:
                 raise CorruptError(
                     f"LTTC coefficients of set {number}, phase {index} add up to {values.sum()}"
@@ -96,7 +97,7 @@ def _read_coefficients(body: bytes) -> tuple[Coefficients, bytes]:
                 )
             phases.append(values)
         sets.append(tuple(phases))
-    return tuple(sets), body[_COUNT:]
+    return tuple(sets), body[count:]
 
 
 def _read_values(body: bytes, peak: int) -> npt.NDArray[np.int32]:

@@ -19,10 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from xraycodec.codecs.lattice.geometry import (
+    GUIDE_OFFSETS,
     PAD,
     PHASES,
     Phase,
     Plane,
+    described_by,
     grid,
     layer_of,
     levels,
@@ -84,7 +86,13 @@ class Coder(Protocol):
         """Code the pixels of a phase and write them into ``known``."""
 
 
-def walk(shape: tuple[int, int], setting: Setting, coder: Coder, last_level: int = 0) -> Plane:
+def walk(
+    shape: tuple[int, int],
+    setting: Setting,
+    coder: Coder,
+    last_level: int = 0,
+    guide: npt.NDArray[np.int32] | None = None,
+) -> Plane:
     """Code a tile from its top level down to ``last_level``.
 
     Args:
@@ -92,6 +100,7 @@ def walk(shape: tuple[int, int], setting: Setting, coder: Coder, last_level: int
         setting: of the image.
         coder: one direction.
         last_level: level to end with: 0 is the whole tile, 1 half its size.
+        guide: levels of the tile's guide, ``(row, column)``, for a model that takes one.
 
     Returns:
         The last level, padded; the border holds nothing of use.
@@ -109,7 +118,7 @@ def walk(shape: tuple[int, int], setting: Setting, coder: Coder, last_level: int
             continue
         height, width = grid(*shapes[level])
         state = np.repeat(np.repeat(state, 2, 2), 2, 3)[:, :, :height, :width]
-        state = _level(level, shapes[level], plane, state, setting, coder)
+        state = _level(level, shapes[level], plane, state, setting, coder, guide)
     return plane
 
 
@@ -128,11 +137,16 @@ def _level(
     state: npt.NDArray[np.uint8],
     setting: Setting,
     coder: Coder,
+    guide: npt.NDArray[np.int32] | None,
 ) -> npt.NDArray[np.uint8]:
     """Code the phases of a level; return the state after them."""
     from xraycodec.codecs.lattice import features
 
     model = setting.model
+    if guide is not None:
+        from xraycodec.codecs.lattice import guided
+
+        sampled = features.pad(guide[:: 1 << level, :: 1 << level])
     number = set_of(level)
     height, width = grid(*shape)
     predictions = np.empty((height, width), np.int32)
@@ -141,22 +155,21 @@ def _level(
         extent = phase_shape(*shape, phase)
         if not (extent[0] and extent[1]):
             continue
-        described = phase.neighbours + features.EXTRAS
+        described = described_by(phase, guided=guide is not None)
         x = np.empty((1, described + model.channels, height, width), np.uint8)
         x[:, described:] = state
         features.reflect(plane)
-        features.describe(
-            plane,
-            phase.row,
-            phase.column,
-            phase.offsets,
-            setting.coefficients[number][index],
-            setting.step,
-            setting.peak,
-            x[0, :described],
-            predictions,
-            scales,
+        found_by = (
+            *(setting.coefficients[number][index], setting.step, setting.peak),
+            *(x[0, :described], predictions, scales),
         )
+        if guide is None:
+            features.describe(plane, phase.row, phase.column, phase.offsets, *found_by)
+        else:
+            guided.describe_guided(
+                *(plane, guide, sampled, level, phase.row, phase.column, phase.offsets),
+                *(GUIDE_OFFSETS, *found_by),
+            )
         found = model.networks[number][index](x)
         state, parameters = found["state"], found["parameters"]
         flat = np.ascontiguousarray(parameters.reshape(parameters.shape[1], height * width))

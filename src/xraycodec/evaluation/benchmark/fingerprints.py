@@ -30,6 +30,7 @@ _CODING = ("codecs/**/*.py", "container/*.py", "entropy/*.py", "exact/*.py", "ti
 _PACKS = {
     "lattice": ("lattice-best",),
     "lattice-fast": ("lattice-fast",),
+    "wavelet": ("wavelet",),
     "rnn-conv": ("rnn-conv-compact-128", "rnn-conv-compact-256"),
     "toderici": ("toderici-compact",),
 }

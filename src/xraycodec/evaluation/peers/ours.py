@@ -11,6 +11,7 @@ from xraycodec.codecs.base import Codec
 from xraycodec.codecs.lattice import PROFILES, Lattice
 from xraycodec.codecs.lattice.codec import Profile
 from xraycodec.codecs.rnn_conv import RnnConv
+from xraycodec.codecs.wavelet import Wavelet
 from xraycodec.errors import OptionError
 from xraycodec.evaluation.peers.peer import Peer, check_quality, whole_beta, whole_number
 from xraycodec.image import Pixels, XRay
@@ -24,7 +25,7 @@ _MOST_ITERATIONS = 32
 
 
 def our_peers(threads: int) -> tuple[Peer, ...]:
-    """Return lattice, rnn-conv and, where the package has it, toderici.
+    """Return lattice, wavelet, rnn-conv and, where the package has it, toderici.
 
     Args:
         threads: of each call, 0 for every core.
@@ -34,7 +35,7 @@ def our_peers(threads: int) -> tuple[Peer, ...]:
     """
     if threads < 0:
         raise OptionError(f"{threads} threads; 0 uses every core")
-    found = [_lattice("lattice", PROFILES[0], threads), _rnn_conv(threads)]
+    found = [_lattice("lattice", PROFILES[0], threads), _wavelet(threads), _rnn_conv(threads)]
     if find_spec(_TODERICI) is not None:
         found.append(_toderici(threads))
     return tuple(found)
@@ -58,6 +59,18 @@ def _lattice(key: str, profile: Profile, threads: int) -> Peer:
         decode=partial(_decode, threads),
         snap=whole_number,
         most_grey_levels=_LARGEST_ERROR,
+    )
+
+
+def _wavelet(threads: int) -> Peer:
+    return Peer(
+        name="wavelet",
+        key="wavelet",
+        qualities=(78, 70, 62, 54, 46, 38, 30, 22, 14, 6),
+        lossless=False,
+        max_bits=MAX_BITS,
+        encode=partial(_encode, "wavelet", (0, 100), partial(_wavelet_codec, threads)),
+        decode=partial(_decode, threads),
     )
 
 
@@ -91,6 +104,10 @@ def _toderici(threads: int) -> Peer:
 
 def _lattice_codec(profile: Profile, threads: int, quality: float | None) -> Codec:
     return Lattice(int(quality or 0), profile, threads=threads)
+
+
+def _wavelet_codec(threads: int, quality: float | None) -> Codec:
+    return Wavelet(quality=_given(quality, "wavelet"), threads=threads)
 
 
 def _rnn_conv_codec(threads: int, quality: float | None) -> Codec:

@@ -24,7 +24,7 @@ from xraycodec.training.lattice.network import (
 Floats = npt.NDArray[np.float64]
 
 
-def _integers(layer: nn.Conv2d) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
+def integers(layer: nn.Conv2d) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
     """Weights and biases as multiples of each channel's unit, and the units' exponents."""
     units = weight_units(layer.weight.detach())
     weight = torch.round(layer.weight.detach() / units).double().numpy()
@@ -33,11 +33,11 @@ def _integers(layer: nn.Conv2d) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
     return weight, bias, -np.log2(flat).astype(np.int32)
 
 
-def _convolution(
+def convolution(
     name: str, source: str, layer: nn.Conv2d, *, signed: bool = False, centred: int = 0
 ) -> Convolution:
     """A layer as an operator; the first ``centred`` channels stand for themselves less 128."""
-    weight, bias, shift = _integers(layer)
+    weight, bias, shift = integers(layer)
     bias -= FEATURE_CENTRE * weight[:, :centred].sum((1, 2, 3))
     return Convolution(
         name, source, weight.astype(np.int8), bias.astype(np.int32), shift, signed=signed
@@ -47,16 +47,16 @@ def _convolution(
 def phase_graph(network: PhaseNetwork, parameter_bits: int) -> Graph:
     """The integer network of one set and phase."""
     operators: list[Convolution | Addition | Head] = [
-        _convolution("h0", "x", network.entry, centred=network.features)
+        convolution("h0", "x", network.entry, centred=network.features)
     ]
     for number, (first, second) in enumerate(network.layer_pairs()):
         last = number + 1 == len(network.pairs)
         operators += [
-            _convolution(f"u{number}", f"h{number}", first),
-            _convolution(f"v{number}", f"u{number}", second, signed=True),
+            convolution(f"u{number}", f"h{number}", first),
+            convolution(f"v{number}", f"u{number}", second, signed=True),
             Addition("state" if last else f"h{number + 1}", f"h{number}", f"v{number}"),
         ]
-    weight, bias, exponents = _integers(network.head)
+    weight, bias, exponents = integers(network.head)
     unit_bits = int(np.log2(ACTIVATION_UNIT))
     operators.append(
         Head(
@@ -88,7 +88,7 @@ def export(
     network = network.cpu()
     unit_bits = int(np.log2(ACTIVATION_UNIT))
     parameter_bits = unit_bits + max(
-        int(_integers(network.phase(number, index).head)[2].max())
+        int(integers(network.phase(number, index).head)[2].max())
         for number in range(SETS)
         for index in range(len(PHASES))
     )
@@ -107,6 +107,7 @@ def export(
             "components": network.shape.components,
             "parameter_bits": parameter_bits,
             "coefficients": [[list(map(int, c)) for c in phases] for phases in coefficients],
+            **({"guided": True} if network.shape.guided else {}),
             **properties,
         },
         members,

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ import torch
 
 from xraycodec.errors import ModelError
 from xraycodec.training.lattice.network import LatticeNetwork, Shape
-from xraycodec.training.lattice.samples import Batch, Draw, draw_batch, validation_batches
-from xraycodec.training.lattice.weights import SUFFIX, load_weights
+from xraycodec.training.lattice.samples import Batch, Draw, Guides, draw_batch, validation_batches
+from xraycodec.training.lattice.weights import SUFFIX, load_weights, with_guide
 
 CHECKPOINT_VERSION = 1
 NEAR_STEP = 5
@@ -75,9 +75,17 @@ class Trainer:
     """Holds everything that a checkpoint holds; ``run`` goes on until the schedule ends."""
 
     def __init__(
-        self, settings: Settings, train: Radiographs, validation: Radiographs, folder: Path
+        self,
+        settings: Settings,
+        train: Radiographs,
+        validation: Radiographs,
+        folder: Path,
+        guides: tuple[Guides, Guides] | None = None,
     ) -> None:
+        """Take the images, and guides of both splits if the networks take any."""
         self.settings, self.train, self.folder = settings, train, folder
+        self._guides = guides[0] if guides else None
+        of_validation = guides[1] if guides else None
         torch.manual_seed(settings.seed)
         self.network = LatticeNetwork(settings.shape).to(settings.device)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
@@ -88,7 +96,9 @@ class Trainer:
         self.minutes = 0.0
         self._validation = {
             step: list(
-                validation_batches(validation[: settings.validation_images], settings.draw, step)
+                validation_batches(
+                    validation[: settings.validation_images], settings.draw, step, of_validation
+                )
             )
             for step in (1, NEAR_STEP)
         }
@@ -101,7 +111,7 @@ class Trainer:
         partial = self.checkpoint.with_suffix(".partial")
         state = {
             "version": CHECKPOINT_VERSION,
-            "shape": asdict(self.settings.shape),
+            "shape": self.settings.shape.facts(),
             "network": self.network.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
@@ -114,11 +124,16 @@ class Trainer:
     def start_from(self, path: Path) -> None:
         """Take the averaged weights of another run: its safetensors file or its checkpoint.
 
+        Networks with a guide begin as those of a safetensors file without one.
+
         Raises:
             ModelError: it holds networks of other sizes.
         """
-        if path.suffix == SUFFIX:
-            weights = load_weights(path, self.settings.shape)
+        shape = self.settings.shape
+        if path.suffix == SUFFIX and shape.guided:
+            weights = with_guide(load_weights(path, replace(shape, guided=False)))
+        elif path.suffix == SUFFIX:
+            weights = load_weights(path, shape)
         else:
             weights = self._read(path)["average"]
         self.network.load_state_dict(weights)
@@ -140,7 +155,7 @@ class Trainer:
         found: dict[str, Any] = torch.load(
             path, map_location=self.settings.device, weights_only=True
         )
-        wanted = asdict(self.settings.shape)
+        wanted = self.settings.shape.facts()
         if found.get("version") != CHECKPOINT_VERSION or found["shape"] != wanted:
             raise ModelError(
                 f"{path} holds networks of {found.get('shape')}, checkpoint version"
@@ -184,7 +199,7 @@ class Trainer:
         pixels, began = 0, time.monotonic()
         with (
             (self.folder / "metrics.jsonl").open("a") as metrics,
-            _drawn_ahead(self.train, settings, self.step) as batches,
+            _drawn_ahead(self.train, settings, self.step, self._guides) as batches,
         ):
             while self._done() < 1:
                 started = time.monotonic()
@@ -240,7 +255,7 @@ def _half_cosine(share: float, floor: float) -> float:
 
 @contextmanager
 def _drawn_ahead(
-    images: Radiographs, settings: Settings, first: int, ahead: int = 4
+    images: Radiographs, settings: Settings, first: int, guides: Guides | None, ahead: int = 4
 ) -> Iterator[Iterator[Batch]]:
     """Batches from step ``first`` on, drawn on a thread of their own."""
     ready: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
@@ -251,7 +266,7 @@ def _drawn_ahead(
         while not stopped.is_set():
             drawn: Batch | BaseException
             try:
-                drawn = draw_batch(images, settings.draw, settings.seed, step)
+                drawn = draw_batch(images, settings.draw, settings.seed, step, guides)
             except Exception as error:  # raised again where the batch is taken
                 drawn = error
             step += 1

@@ -6,14 +6,13 @@ Activations are multiples of 1/32 from 0 to 255/32, weights multiples of a power
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xraycodec.codecs.lattice.features import EXTRAS
-from xraycodec.codecs.lattice.geometry import PHASES, SETS, set_of
+from xraycodec.codecs.lattice.geometry import PHASES, SETS, described_by, set_of
 from xraycodec.training.lattice.samples import Batch, Sample
 
 ACTIVATION_UNIT = 32.0
@@ -53,12 +52,19 @@ class Shape:
         pairs: residual pairs of the three phases.
         components: logistic distributions in a mixture.
         carry: whether the state passes on over phases and levels.
+        guided: whether features tell of a guide.
     """
 
     channels: int = 32
     pairs: tuple[int, int, int] = (2, 1, 1)
     components: int = 2
     carry: bool = True
+    guided: bool = False
+
+    def facts(self) -> dict[str, object]:
+        """What files keep of it; those from before there were guides say nothing of them."""
+        found = asdict(self)
+        return found if self.guided else {k: v for k, v in found.items() if k != "guided"}
 
 
 class PhaseNetwork(nn.Module):
@@ -135,7 +141,7 @@ class LatticeNetwork(nn.Module):
         self.shape = shape
         self.sets = nn.ModuleList(
             nn.ModuleList(
-                PhaseNetwork(phase.neighbours + EXTRAS, shape.pairs[index], shape)
+                PhaseNetwork(described_by(phase, guided=shape.guided), shape.pairs[index], shape)
                 for index, phase in enumerate(PHASES)
             )
             for _ in range(SETS)

@@ -16,14 +16,17 @@ from xraycodec.codecs.lattice import features as described
 from xraycodec.codecs.lattice.features import pad
 from xraycodec.codecs.lattice.fitting import fit_image
 from xraycodec.codecs.lattice.geometry import (
+    GUIDE_OFFSETS,
     PAD,
     PHASES,
     SETS,
+    described_by,
     grid,
     levels,
     phase_shape,
     set_of,
 )
+from xraycodec.codecs.lattice.guided import describe_guided, fit_guided
 from xraycodec.codecs.lattice.model import Coefficients
 
 Image = npt.NDArray[np.int32]
@@ -75,27 +78,39 @@ def vary(
     Returns:
         Levels from 0 and the highest that the depth allows.
     """
-    varied: Image = image.astype(np.int32)
+    (varied, *_), peak = vary_all([image], random, deep=deep)
+    return varied, peak
+
+
+def vary_all(
+    planes: Sequence[npt.NDArray[np.uint8]], random: np.random.Generator, *, deep: bool
+) -> tuple[list[Image], int]:
+    """As `vary`, with guides of the image behind it, which stay without noise."""
+    varied: list[Image] = [plane.astype(np.int32) for plane in planes]
     if random.random() < 0.5:
-        varied = varied[:, ::-1]
+        varied = [plane[:, ::-1] for plane in varied]
     if random.random() < 0.5:
-        varied = varied[::-1]
+        varied = [plane[::-1] for plane in varied]
     if random.random() < 0.5:
-        varied = varied.T
+        varied = [plane.T for plane in varied]
     if not deep:
         return varied, 255
     if random.random() < 0.4:  # means of 2 x 2 pixels hold 10 true bits
         row, column = random.integers(0, 2, 2)
-        height, width = (side // 2 - 1 for side in varied.shape)
-        trimmed = varied[row : row + 2 * height, column : column + 2 * width]
-        return trimmed.reshape(height, 2, width, 2).sum((1, 3), dtype=np.int32), 4 * 255
+        height, width = (side // 2 - 1 for side in varied[0].shape)
+        trimmed = [plane[row : row + 2 * height, column : column + 2 * width] for plane in varied]
+        return [
+            plane.reshape(height, 2, width, 2).sum((1, 3), dtype=np.int32) for plane in trimmed
+        ], 4 * 255
     # Levels between levels, and quantum noise.
     gain = 2.0 ** random.uniform(0, 6)
-    real = varied + random.uniform(-0.5, 0.5, varied.shape)
+    real = varied[0] + random.uniform(-0.5, 0.5, varied[0].shape)
     noise = random.uniform(0, 2.0) ** 2 * np.sqrt(np.maximum(real, 1) / 128)
     real += noise * random.standard_normal(real.shape)
     peak = int(255 * gain)
-    return np.clip(np.rint(real * gain), 0, peak).astype(np.int32), peak
+    return [
+        np.clip(np.rint(plane * gain), 0, peak).astype(np.int32) for plane in (real, *varied[1:])
+    ], peak
 
 
 def quantised(image: Image, peak: int, step: int) -> Image:
@@ -114,6 +129,7 @@ def describe_crop(
     step: int,
     coefficients: Coefficients,
     neighbours: int = 99,
+    guide: Image | None = None,
 ) -> list[list[Sample]]:
     """Describe one crop at every level, top first; ``known`` is what neighbours are read from."""
     shapes = levels(*image.shape)
@@ -126,21 +142,22 @@ def describe_crop(
         height, width = grid(rows, columns)
         phases = []
         for index, phase in enumerate(PHASES):
-            features = np.empty((phase.neighbours + described.EXTRAS, height, width), np.uint8)
+            channels = described_by(phase, guided=guide is not None)
+            features = np.empty((channels, height, width), np.uint8)
             predictions = np.empty((height, width), np.int32)
             scales = np.empty((height, width), np.uint8)
-            described.describe(
-                plane,
-                phase.row,
-                phase.column,
-                phase.offsets,
-                coefficients[set_of(number)][index],
-                step,
-                peak,
-                features,
-                predictions,
-                scales,
+            found_by = (
+                *(coefficients[set_of(number)][index], step, peak),
+                *(features, predictions, scales),
             )
+            if guide is None:
+                described.describe(plane, phase.row, phase.column, phase.offsets, *found_by)
+            else:
+                sampled = pad(guide[:: 1 << number, :: 1 << number])
+                describe_guided(
+                    *(plane, guide, sampled, number, phase.row, phase.column, phase.offsets),
+                    *(GUIDE_OFFSETS, *found_by),
+                )
             features[neighbours : phase.neighbours] = described.CENTRE
             at = np.s_[PAD + phase.row :: 2, PAD + phase.column :: 2]
             valid = np.zeros((height, width), np.float32)
@@ -207,7 +224,22 @@ class Draw:
     neighbours: int = 99
 
 
-def draw_batch(images: npt.NDArray[np.uint8], draw: Draw, seed: int, step: int) -> Batch:
+@dataclass(frozen=True, eq=False)
+class Guides:
+    """Guides of some images of a split.
+
+    Attributes:
+        images: places of these images in the split, ``(guide,)``.
+        planes: their guides, ``(guide, row, column)``.
+    """
+
+    images: npt.NDArray[np.int64]
+    planes: npt.NDArray[np.uint8]
+
+
+def draw_batch(
+    images: npt.NDArray[np.uint8], draw: Draw, seed: int, step: int, guides: Guides | None = None
+) -> Batch:
     """Draw the batch of one step.
 
     Args:
@@ -216,6 +248,7 @@ def draw_batch(images: npt.NDArray[np.uint8], draw: Draw, seed: int, step: int) 
         seed: of all draws.
         step: of the training; each has a generator of its own, so that a resumed run draws what
             an unbroken one would.
+        guides: of the images to draw from; all of them, without guides, if there are none.
     """
     random = np.random.default_rng((seed, step))
     crops: list[list[list[Sample]]] = []
@@ -223,24 +256,36 @@ def draw_batch(images: npt.NDArray[np.uint8], draw: Draw, seed: int, step: int) 
     peaks: list[int] = []
     while len(crops) < draw.batch:
         deep = random.random() < draw.deep
-        image, peak = vary(images[random.integers(len(images))], random, deep=deep)
+        number = random.integers(len(images) if guides is None else len(guides.images))
+        if guides is None:
+            planes = [images[number]]
+        else:
+            planes = [images[guides.images[number]], guides.planes[number]]
+        (image, *guide), peak = vary_all(planes, random, deep=deep)
         near = random.random() < draw.near
         quantum = 2 * int(random.choice([1, 1, 2, 2, 3, 4, 6, 8])) + 1 if near else 1
         known = quantised(image, peak, quantum) if near else image
-        coefficients = predictions_for(known, quantum, fitted=draw.fitted)
+        coefficients = predictions_for(known, quantum, *guide, fitted=draw.fitted)
         for _ in range(min(draw.per_image, draw.batch - len(crops))):
             row, column = (random.integers(0, side - draw.crop + 1) for side in image.shape)
             at = np.s_[row : row + draw.crop, column : column + draw.crop]
             crops.append(
-                describe_crop(image[at], known[at], peak, quantum, coefficients, draw.neighbours)
+                describe_crop(
+                    *(image[at], known[at], peak, quantum, coefficients, draw.neighbours),
+                    *(plane[at] for plane in guide),
+                )
             )
             steps.append(quantum)
             peaks.append(peak)
     return join(crops, steps, peaks)
 
 
-def predictions_for(image: Image, step: int, *, fitted: bool) -> Coefficients:
-    """Coefficients of the linear predictions of an image."""
+def predictions_for(
+    image: Image, step: int, guide: Image | None = None, *, fitted: bool
+) -> Coefficients:
+    """Coefficients of the linear predictions of an image, and of its guide if it has one."""
+    if guide is not None:
+        return fit_guided([image], [guide], step, None, _FIT_SAMPLES)
     if fitted:
         return fit_image([image], step, None, _FIT_SAMPLES)
     mean = [np.zeros(phase.neighbours, np.int64) for phase in PHASES]
@@ -249,13 +294,19 @@ def predictions_for(image: Image, step: int, *, fitted: bool) -> Coefficients:
     return (tuple(mean),) * SETS
 
 
-def validation_batches(images: npt.NDArray[np.uint8], draw: Draw, step: int = 1) -> Iterator[Batch]:
+def validation_batches(
+    images: npt.NDArray[np.uint8], draw: Draw, step: int = 1, guides: Guides | None = None
+) -> Iterator[Batch]:
     """One crop from the middle of each image, not varied; ``step`` 1 is lossless."""
-    for image8 in images:
+    for number, image8 in enumerate(images):
         image: Image = image8.astype(np.int32)
+        guide = [] if guides is None else [guides.planes[number].astype(np.int32)]
         known = image if step == 1 else quantised(image, 255, step)
-        coefficients = predictions_for(known, step, fitted=draw.fitted)
+        coefficients = predictions_for(known, step, *guide, fitted=draw.fitted)
         row, column = ((side - draw.crop) // 2 for side in image.shape)
         at = np.s_[row : row + draw.crop, column : column + draw.crop]
-        one = describe_crop(image[at], known[at], 255, step, coefficients, draw.neighbours)
+        one = describe_crop(
+            *(image[at], known[at], 255, step, coefficients, draw.neighbours),
+            *(plane[at] for plane in guide),
+        )
         yield join([one], [step], [255])

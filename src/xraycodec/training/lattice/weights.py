@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from xraycodec.codecs.lattice.geometry import EXTRAS, PHASES, SETS, described_by
 from xraycodec.errors import ModelError
 from xraycodec.training.lattice.network import Shape
 
@@ -20,7 +21,7 @@ _SHAPE = "shape"
 def save_weights(average: dict[str, Tensor], shape: Shape, path: Path) -> None:
     """Write averaged weights, as a state dictionary, and the sizes of their networks."""
     tensors = {name: value.float().contiguous().cpu() for name, value in average.items()}
-    save_file(tensors, path, {_SHAPE: json.dumps(asdict(shape))})
+    save_file(tensors, path, {_SHAPE: json.dumps(shape.facts())})
 
 
 def load_weights(path: Path, shape: Shape) -> dict[str, Tensor]:
@@ -35,7 +36,21 @@ def load_weights(path: Path, shape: Shape) -> dict[str, Tensor]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} holds no weights: {error}") from error
-    wanted = json.dumps(asdict(shape))
+    wanted = json.dumps(shape.facts())
     if found != wanted:
         raise ModelError(f"{path} holds networks of {found}; this run has {wanted}")
     return tensors
+
+
+def with_guide(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of networks that take a guide but do not yet look at it, from ones without."""
+    widened = dict(weights)
+    for number in range(SETS):
+        for index, phase in enumerate(PHASES):
+            name = f"sets.{number}.{index}.entry.weight"
+            entry = weights[name]
+            known = phase.neighbours
+            more = described_by(phase, guided=True) - known - EXTRAS
+            blank = torch.zeros(len(entry), more, 1, 1)
+            widened[name] = torch.cat([entry[:, :known], blank, entry[:, known:]], 1)
+    return widened

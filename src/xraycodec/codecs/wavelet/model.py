@@ -1,0 +1,154 @@
+"""A wavelet model: the networks of a pack, ready to run (spec/wavelet.md, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from xraycodec.codecs.wavelet.geometry import (
+    BANDS,
+    CELL,
+    FEATURES,
+    FINISH_FEATURES,
+    PHASES,
+    SETS,
+)
+from xraycodec.errors import ModelError
+from xraycodec.exact.operators import Kind, Tensor, reach
+from xraycodec.exact.pack import ModelPack, find_pack, named_pack
+from xraycodec.exact.runtime import ExactNetwork
+
+CODEC_ID = "WAVE"
+MAX_CHANNELS = 256
+MAX_COMPONENTS = 8
+PARAMETER_BITS = (8, 24)
+"""Least and most."""
+FINISH_MEMBER = "finish.onnx"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Networks and what goes with them.
+
+    Attributes:
+        digest: that names the pack in a stream.
+        channels: of the state that is carried from phase to phase and level to level.
+        components: of a mixture.
+        parameter_bits: fractional bits of the numbers that the networks give.
+        phases: of each set, a network for each phase.
+        syntheses: of each set, the network that corrects what all phases gave.
+        finish: the network that corrects the image itself.
+        finish_reach: how many cells away it sees.
+    """
+
+    digest: bytes
+    channels: int
+    components: int
+    parameter_bits: int
+    phases: tuple[tuple[ExactNetwork, ...], ...]
+    syntheses: tuple[ExactNetwork, ...]
+    finish: ExactNetwork
+    finish_reach: int
+
+
+def phase_member(number: int, phase: int) -> str:
+    """The pack's member that holds the network of a set and phase."""
+    return f"set-{number}-phase-{phase}.onnx"
+
+
+def synthesis_member(number: int) -> str:
+    """The pack's member that holds the synthesis network of a set."""
+    return f"set-{number}-synthesis.onnx"
+
+
+@lru_cache(maxsize=4)
+def model_by_digest(digest: bytes, threads: int) -> Model:
+    """Load the model that a stream names.
+
+    Raises:
+        ModelError: it is not at hand, or no wavelet model.
+    """
+    return _load(find_pack(digest), threads)
+
+
+def model_by_name(name: str, threads: int) -> Model:
+    """Load a model to encode with.
+
+    Raises:
+        ModelError: it is not at hand, or no wavelet model.
+    """
+    return model_by_digest(named_pack(name).digest, threads)
+
+
+def _load(pack: ModelPack, threads: int) -> Model:
+    if pack.codec != CODEC_ID:
+        raise ModelError(f"model pack {pack.name!r} serves codec {pack.codec!r}, not {CODEC_ID!r}")
+    channels = _integer(pack, "channels", 1, MAX_CHANNELS)
+    components = _integer(pack, "components", 1, MAX_COMPONENTS)
+    parameter_bits = _integer(pack, "parameter_bits", *PARAMETER_BITS)
+    mixtures = BANDS * (3 * components - 1)
+    carried = {"state": Tensor(channels, Kind.UNSIGNED)}
+    phases = tuple(
+        tuple(
+            _network(
+                pack, phase_member(number, index), FEATURES + channels, carried, mixtures, threads
+            )
+            for index in range(len(PHASES))
+        )
+        for number in range(SETS)
+    )
+    syntheses = tuple(
+        _network(
+            pack,
+            synthesis_member(number),
+            FEATURES + channels,
+            carried,
+            (BANDS + 1) * CELL,
+            threads,
+        )
+        for number in range(SETS)
+    )
+    finish = _network(pack, FINISH_MEMBER, FINISH_FEATURES + channels, {}, CELL, threads)
+    return Model(
+        pack.digest,
+        channels,
+        components,
+        parameter_bits,
+        phases,
+        syntheses,
+        finish,
+        reach(finish.graph),
+    )
+
+
+def _network(
+    pack: ModelPack,
+    member: str,
+    inputs: int,
+    carried: Mapping[str, Tensor],
+    numbers: int,
+    threads: int,
+) -> ExactNetwork:
+    """Load a network and hold its input and outputs against what the compiled loops rely on."""
+    if member not in pack.members:
+        raise ModelError(f"model pack {pack.name!r} has no member {member!r}")
+    network = ExactNetwork(pack.members[member], threads=threads)
+    graph = network.graph
+    found = (graph.channels, {name: network.tensors[name] for name in graph.outputs})
+    needed = (inputs, {**carried, "numbers": Tensor(numbers, Kind.WIDE)})
+    if found != needed:
+        raise ModelError(
+            f"{member!r} of model pack {pack.name!r} takes {found[0]} channels and gives"
+            f" {found[1]}; needed are {needed[0]} and {needed[1]}"
+        )
+    return network
+
+
+def _integer(pack: ModelPack, field: str, low: int, high: int) -> int:
+    value = pack.properties.get(field)
+    if type(value) is not int or not low <= value <= high:  # a bool is an int, but no number
+        raise ModelError(
+            f"model pack {pack.name!r} has {field} = {value!r}; allowed are {low} to {high}"
+        )
+    return value

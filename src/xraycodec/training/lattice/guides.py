@@ -1,0 +1,56 @@
+"""Guides to train with: lossy bases of radiographs, made once and memory-mapped from then on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xraycodec.codecs.wavelet import Wavelet
+from xraycodec.exact.pack import named_pack
+from xraycodec.image import XRay
+from xraycodec.training.lattice.loop import Radiographs
+from xraycodec.training.lattice.samples import Guides
+
+STEPS = (3.0, 20.0)
+"""Finest and coarsest quantisation of a base, in grey levels of 8 bits."""
+
+
+def spread(images: int, count: int) -> list[int]:
+    """Places of at most ``count`` images, spread evenly over all."""
+    return list(range(0, images, max(1, images // count)))[:count]
+
+
+def load_guides(images: Radiographs, chosen: Sequence[int], cache: Path, seed: int) -> Guides:
+    """Return guides of some images, by the wavelet codec in steps drawn at random.
+
+    Args:
+        images: of the split, ``(image, row, column)``.
+        chosen: places of those to have guides.
+        cache: folder to keep them in.
+        seed: of the draws.
+
+    Raises:
+        ModelError: the wavelet codec's model pack is not at hand.
+    """
+    random = np.random.default_rng(seed)
+    steps = np.exp(random.uniform(np.log(STEPS[0]), np.log(STEPS[1]), len(chosen)))
+    facts = f"{named_pack('wavelet').digest.hex()} {images.shape} {list(chosen)} {seed}"
+    path = cache / f"guides-{hashlib.sha256(facts.encode()).hexdigest()[:12]}.npy"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.npy")
+        shape = (len(chosen), *images.shape[1:])
+        planes = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+        try:
+            for place, (number, step) in enumerate(zip(chosen, steps, strict=True)):
+                base = Wavelet(step=float(step)).encode(XRay(np.array(images[number]), 8))
+                planes[place] = base.pixels[0]
+            planes.flush()
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return Guides(np.array(chosen, np.int64), np.load(path, mmap_mode="r"))

@@ -1,0 +1,1 @@
+"""Training of the wavelet codec's networks."""

@@ -1,0 +1,152 @@
+"""Packs that do not fit are refused when they are loaded (spec/wavelet.md, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from wavelet_building import (
+    CHANNELS,
+    CORRECTIONS,
+    cell_graph,
+    finish_graph,
+    forget_models,
+    members,
+    mixtures,
+    properties,
+    smooth,
+)
+
+from xraycodec.codecs.wavelet import Wavelet
+from xraycodec.codecs.wavelet.model import CODEC_ID, model_by_digest, model_by_name
+from xraycodec.errors import ModelError
+from xraycodec.exact.operators import Graph
+from xraycodec.exact.pack import SEARCH_PATH, build_pack, named_pack
+from xraycodec.pipeline import compress, decompress, verify
+
+Load = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def to_onnx() -> Callable[[Graph], bytes]:
+    exact_export = pytest.importorskip("xraycodec.training.exact_export", reason="needs onnx")
+    convert: Callable[[Graph], bytes] = exact_export.to_onnx
+    return convert
+
+
+@pytest.fixture(scope="module")
+def sound(to_onnx: Callable[[Graph], bytes]) -> dict[str, bytes]:
+    return members(to_onnx)
+
+
+@pytest.fixture
+def load(sound: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Load a pack that differs from a sound one in what is given."""
+
+    def run(changed: dict[str, Any], codec: str = CODEC_ID, **networks: bytes | None) -> None:
+        named = {name.replace("_", "-") + ".onnx": data for name, data in networks.items()}
+        kept = {name: data for name, data in (sound | named).items() if data is not None}
+        settings = {field: value for field, value in changed.items() if value is not None}
+        pack = build_pack("odd", codec, settings, kept)
+        (tmp_path / "wavelet.xrcpack").write_bytes(pack)
+        model_by_name("wavelet", 1)
+
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    forget_models()
+    yield run
+    forget_models()
+
+
+def test_a_sound_pack_loads(load: Load) -> None:
+    load(properties(training={"steps": 7}))
+    model = model_by_name("wavelet", 1)
+    assert model is model_by_digest(named_pack("wavelet").digest, 1)
+    assert (model.channels, model.components, model.parameter_bits) == (CHANNELS, 2, 16)
+    assert [len(phases) for phases in model.phases] == [4, 4, 4]
+    assert len(model.syntheses) == 3
+
+
+def test_another_codec(load: Load) -> None:
+    with pytest.raises(ModelError, match="'odd' serves codec 'LTTC', not 'WAVE'"):
+        load(properties(), codec="LTTC")
+
+
+@pytest.mark.parametrize("field", ["channels", "components", "parameter_bits"])
+@pytest.mark.parametrize("value", [None, "8", 8.0, True, [8], 0, -1, 1 << 40, 257])
+def test_numbers(load: Load, field: str, value: object) -> None:
+    with pytest.raises(ModelError, match=f"'odd' has {field} = .*; allowed are "):
+        load(properties(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("components", 9), ("parameter_bits", 7), ("parameter_bits", 25), ("channels", 257)],
+)
+def test_numbers_just_outside(load: Load, field: str, value: int) -> None:
+    with pytest.raises(ModelError, match=f"{field} = {value}; allowed are "):
+        load(properties(**{field: value}))
+
+
+@pytest.mark.parametrize("member", ["set_2_phase_3", "set_0_synthesis", "finish"])
+def test_a_member_is_missing(load: Load, member: str) -> None:
+    name = member.replace("_", "-")
+    with pytest.raises(ModelError, match=rf"'odd' has no member '{name}\.onnx'"):
+        load(properties(), **{member: None})
+
+
+def test_a_member_is_no_network(load: Load) -> None:
+    with pytest.raises(ModelError):
+        load(properties(), set_1_phase_0=b"network")
+
+
+def graphs(rng: np.random.Generator) -> dict[str, list[Graph]]:
+    """For each kind of member, networks that are sound but do not fit it."""
+    return {
+        "set_0_phase_1": [
+            cell_graph(rng, mixtures(), CHANNELS + 1),
+            cell_graph(rng, mixtures(1)),
+            cell_graph(rng, CORRECTIONS),
+            cell_graph(rng, mixtures(), carry=False),
+        ],
+        "set_1_synthesis": [
+            cell_graph(rng, CORRECTIONS - 4),
+            cell_graph(rng, CORRECTIONS, features=21),
+        ],
+        "finish": [
+            cell_graph(rng, 4, features=10),
+            finish_graph(rng, 16),
+        ],
+    }
+
+
+@pytest.mark.parametrize("member", ["set_0_phase_1", "set_1_synthesis", "finish"])
+def test_networks_for_other_sizes(
+    load: Load, to_onnx: Callable[[Graph], bytes], member: str
+) -> None:
+    """What decodes with these would read and write beyond its arrays."""
+    name = member.replace("_", "-")
+    for graph in graphs(np.random.default_rng(0))[member]:
+        with pytest.raises(ModelError, match=rf"'{name}\.onnx' of model pack 'odd' takes"):
+            load(properties(), **{member: to_onnx(graph)})
+        forget_models()
+
+
+def test_outputs_in_any_order(load: Load, to_onnx: Callable[[Graph], bytes]) -> None:
+    graph = cell_graph(np.random.default_rng(0), mixtures())
+    changed = Graph(graph.channels, graph.operators, ("numbers", "state"))
+    load(properties(), set_1_phase_1=to_onnx(changed))
+
+
+@pytest.mark.parametrize(("components", "parameter_bits"), [(1, 8), (8, 24)])
+def test_any_number_of_components(
+    load: Load, to_onnx: Callable[[Graph], bytes], components: int, parameter_bits: int
+) -> None:
+    found = members(to_onnx, 3, components=components)
+    networks = {name[:-5].replace("-", "_"): data for name, data in found.items()}
+    load(properties(components=components, parameter_bits=parameter_bits), **networks)
+    data = compress(smooth(33, 29, 10), Wavelet(threads=1))
+    decompress(data, threads=1)
+    assert verify(data, threads=1).identical
