@@ -168,7 +168,7 @@ def test_values_share_out_all_slots(reach: int) -> None:
 
 
 def test_targets_beyond_the_reach_are_coded_as_its_end() -> None:
-    """Effort 2 takes corrections of up to a step from targets after the reach is known."""
+    """Whatever an encoder asks for, what it writes can be read."""
     phase = Phase(np.random.default_rng(0), (3, 3), 3, 2, 8, extreme=False)
     phase.targets[:] = np.where(phase.targets < 0, -4 << 8, 4 << 8)
     chosen, starts, sizes = phase.encode(kernels.fresh_adaptation(), 128, 0)

@@ -38,7 +38,6 @@ def test_the_package_has_a_model(bits: int) -> None:
     image = smooth(70, 90, bits)
     data = compress(image, Wavelet(threads=1))
     assert find_pack(parse(data).header.model).name == "wavelet"
-    # 9/7 coefficients in dead zones of this step, coded by themselves, would be near 38 dB.
     assert psnr(image, decompress(data, threads=1)) > 39
     assert verify(data, threads=1).identical
 

@@ -36,6 +36,7 @@ from xraycodec.errors import OptionError
 from xraycodec.image import Pixels, XRay
 
 MODEL = "wavelet"
+_COMPLETION_MODELS: dict[Profile, str] = {"best": "lattice-guided", "fast": "lattice-fast"}
 DEFAULT_QUALITY = 50.0
 MOST_EFFORT = 1
 _PRICE = 0.12
@@ -68,6 +69,10 @@ class Wavelet(Codec):
         step: of quantisation, in grey levels.
         preset: a ratio that a guideline names, one of `PRESETS`.
         effort: 0 quantises by a dead zone, 1 chooses coefficients by rate and distortion.
+        max_error: largest difference of any pixel from the original once the completion is
+            decoded, in grey levels; 0 is lossless, ``None`` leaves the base without a completion.
+        profile: which model codes the completion: best, with the base for a guide, or fast.
+        completion_model: name of another lattice model pack for it.
         threads: to compute with, 0 for every core; the same bytes for any number.
         model: name of the model pack.
     """
@@ -123,7 +128,7 @@ class Wavelet(Codec):
             return self._base(image, progress)
         later = completion_encoding.tile_count(image)
         base = self._base(image, lambda done, total: progress(done, total + later))
-        pack = self.completion_model or f"lattice-{self.profile}"
+        pack = self.completion_model or _COMPLETION_MODELS[self.profile]
         return completion_encoding.complete(
             image, base, self.max_error, pack, self.threads, progress
         )
