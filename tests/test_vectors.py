@@ -27,8 +27,8 @@ def own_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_vector_is_missing() -> None:
-    assert len(ACCEPTED) == 57
-    assert len(REJECTED) == 84
+    assert len(ACCEPTED) == 65
+    assert len(REJECTED) == 88
 
 
 def ancillary_facts(image: xraycodec.XRay) -> dict[str, Any]:

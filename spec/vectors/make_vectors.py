@@ -28,6 +28,7 @@ TINY = "rnn-conv-vectors-128"
 TINY_LATTICE = "lattice-vectors"
 TINY_TODERICI = "toderici-vectors"
 TINY_WAVELET = "wavelet-vectors"
+TINY_GUIDED = "lattice-guided-vectors"
 Chunks = list[tuple[bytes, bytes]]
 
 
@@ -69,6 +70,22 @@ def make_tiny_lattice_pack(path: Path) -> None:
     network.quantise()
     prior = fit_image([ramp(200, 200, 8, 1).astype(np.int32)], 1, None)
     path.write_bytes(export(network, TINY_LATTICE, prior, {"note": "untrained"}))
+
+
+def make_tiny_guided_pack(path: Path) -> None:
+    """Export seeded, untrained lattice networks with a guide."""
+    import torch
+
+    from xraycodec.codecs.lattice.guided import fit_guided
+    from xraycodec.training.lattice.export import export
+    from xraycodec.training.lattice.network import LatticeNetwork, Shape
+
+    torch.manual_seed(10)
+    network = LatticeNetwork(Shape(channels=8, pairs=(1, 1, 1), components=2, guided=True))
+    network.quantise()
+    image = ramp(200, 200, 8, 1).astype(np.int32)
+    prior = fit_guided([image], [(image + 4) // 8 * 8], 1, None)
+    path.write_bytes(export(network, TINY_GUIDED, prior, {"note": "untrained"}))
 
 
 def make_tiny_wavelet_pack(path: Path) -> None:
@@ -211,7 +228,7 @@ def accepted_wavelet() -> dict[str, bytes]:
     from xraycodec.codecs.wavelet import codec as wavelet
     from xraycodec.demo.phantom import chest_phantom
 
-    def coded(image: XRay, **settings: float) -> bytes:
+    def coded(image: XRay, **settings: Any) -> bytes:
         return compress(image, Wavelet(model=TINY_WAVELET, **settings))
 
     random = np.random.default_rng(31)
@@ -235,6 +252,24 @@ def accepted_wavelet() -> dict[str, bytes]:
         "wavelet-strips": coded(XRay(ramp(1040, 1030, 8, 35).astype(np.uint8), 8), step=60),
         "wavelet-dicom": coded(chest_phantom(24, 20)),
     }
+    lossless = {"completion_model": TINY_LATTICE, "step": 9}
+    found |= {
+        "wavelet-completed": coded(XRay(u8, 8), max_error=0, **lossless),
+        "wavelet-completed-max-error-2": coded(XRay(u12, 12), max_error=2, **lossless),
+        "wavelet-completed-signed-frames": coded(XRay(i10, 10), max_error=0, **lossless),
+        "wavelet-completed-1x1": coded(XRay(u8[:1, :1].copy(), 8), max_error=0, **lossless),
+    }
+    guided = {"completion_model": TINY_GUIDED}
+    found |= {
+        "wavelet-guided": coded(XRay(u8, 8), max_error=0, step=9, **guided),
+        "wavelet-guided-fitted": coded(
+            XRay(ramp(190, 180, 8, 36).astype(np.uint8), 8), max_error=0, step=30, **guided
+        ),
+        "wavelet-guided-max-error-40-16-bit": coded(
+            XRay(u16, 16), max_error=40, step=300, **guided
+        ),
+        "wavelet-guided-signed-frames": coded(XRay(i10, 10), max_error=0, step=9, **guided),
+    }
     wavelet._JOINED_BYTES = 0
     found["wavelet-four-layers"] = coded(XRay(u8, 8), step=6)
     found["wavelet-four-layers-frames"] = coded(XRay(i10, 10), step=5)
@@ -244,7 +279,7 @@ def accepted_wavelet() -> dict[str, bytes]:
 
 def rejected_wavelet(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
     plain, layers = good["wavelet-8-bit"], good["wavelet-four-layers"]
-    strips = good["wavelet-strips"]
+    strips, whole = good["wavelet-strips"], good["wavelet-completed"]
     head, parm, data = b"HEAD", b"PARM", b"DATA"
     far = bytearray(plain)
     far[plain.rindex(data) + 12] ^= 1
@@ -271,6 +306,10 @@ def rejected_wavelet(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
         "wavelet-crc": ("CorruptError", bytes(far)),
         "wavelet-bottom": ("CorruptError", edit(plain, data, put(3, b"\x7f"))),
         "wavelet-reach": ("CorruptError", edit(plain, data, put(16, b"\x15"))),
+        "wavelet-completion-kind": ("UnsupportedFormatError", edit(whole, parm, put(14, b"\3"))),
+        "wavelet-completion-no-model": ("ModelError", edit(whole, parm, put(15, bytes(32)))),
+        "wavelet-completion-missing": ("CorruptError", edit(whole, parm, put(1, b"\0"))),
+        "wavelet-completion-tile": ("CorruptError", edit(whole, head, put(20, b"\1\2\0\0"))),
         "wavelet-coded-byte": ("TruncatedError", edit(plain, data, put(-9, b"\xff\xff"))),
     }
 
@@ -495,6 +534,8 @@ def main() -> None:
         make_tiny_toderici_pack(pack)
     if not (pack := MODELS / f"{TINY_WAVELET}.xrcpack").exists():
         make_tiny_wavelet_pack(pack)
+    if not (pack := MODELS / f"{TINY_GUIDED}.xrcpack").exists():
+        make_tiny_guided_pack(pack)
     from xraycodec import decompress
     from xraycodec.container import hash_pixels, read_header
 

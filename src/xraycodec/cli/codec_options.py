@@ -92,6 +92,18 @@ def ratio(function: F) -> F:
     )(function)
 
 
+def paper_ratio(function: F) -> F:
+    """Add --ratio where rnn-conv alone takes it."""
+    return click.option(
+        "--ratio",
+        type=_Number(2, 256),
+        default=8.0,
+        show_default=True,
+        help="rnn-conv: pixels per code kept, the paper's compression ratio; entropy coding then"
+        " makes files smaller still.",
+    )(function)
+
+
 _WAVELET_OPTIONS = (
     click.option(
         "--quality",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for the results; those of an earlier demo are replaced.",
 )
-@codec_options.ratio
+@codec_options.paper_ratio
 @options.reporting
 def demo(
     file: str | None, output: Path, ratio: float, as_json: bool, quiet: bool, verbose: bool

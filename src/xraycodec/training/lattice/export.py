@@ -9,6 +9,7 @@ from torch import nn
 
 from xraycodec.codecs.lattice.geometry import PHASES, SETS
 from xraycodec.codecs.lattice.model import CODEC_ID, Coefficients, member_name
+from xraycodec.errors import ModelError
 from xraycodec.exact.operators import Addition, Convolution, Graph, Head
 from xraycodec.exact.pack import build_pack
 from xraycodec.training.exact_export import to_onnx
@@ -39,6 +40,8 @@ def convolution(
     """A layer as an operator; the first ``centred`` channels stand for themselves less 128."""
     weight, bias, shift = integers(layer)
     bias -= FEATURE_CENTRE * weight[:, :centred].sum((1, 2, 3))
+    if np.abs(bias).max() >= 1 << 31:  # as int32, it would wrap before the bound is checked
+        raise ModelError(f"a bias of {name!r} is {np.abs(bias).max():.0f}; int32 holds no such one")
     return Convolution(
         name, source, weight.astype(np.int8), bias.astype(np.int32), shift, signed=signed
     )
