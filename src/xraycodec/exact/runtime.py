@@ -65,6 +65,8 @@ class OnnxruntimeInterpreter:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Waiting threads would spin on the cores that the coder works on between networks.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_cpu_mem_arena = False  # it would keep the largest of each size for ever
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.__members__[
             f"ORT_{optimisation}"
