@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xraycodec.codecs.rnn_conv import RnnConv
     from xraycodec.codecs.stored import Stored
     from xraycodec.codecs.toderici import Toderici
+    from xraycodec.codecs.wavelet import Wavelet
     from xraycodec.container import Inspection, Limits, inspect
     from xraycodec.files import read, write
     from xraycodec.image import XRay
@@ -49,6 +50,7 @@ _HOME = {
     "Stored": "xraycodec.codecs.stored",
     "Toderici": "xraycodec.codecs.toderici",
     "Verification": "xraycodec.pipeline",
+    "Wavelet": "xraycodec.codecs.wavelet",
     "XRay": "xraycodec.image",
     "compress": "xraycodec.pipeline",
     "decompress": "xraycodec.pipeline",
@@ -82,6 +84,7 @@ __all__ = [
     "UnsupportedFormatError",
     "UnsupportedImageError",
     "Verification",
+    "Wavelet",
     "XRay",
     "XrayCodecError",
     "__version__",
