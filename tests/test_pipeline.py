@@ -220,7 +220,9 @@ def test_a_model_that_is_not_at_hand_is_named(lossy: bytes) -> None:
 
 def test_a_codec_of_a_later_version(data: bytes) -> None:
     for read in (decompress, verify):
-        with pytest.raises(UnsupportedFormatError, match=r"needs codec 'WXYZ'.*RNNC, TODE, RAWZ"):
+        with pytest.raises(
+            UnsupportedFormatError, match=r"needs codec 'WXYZ'.*RNNC, WAVE, TODE, RAWZ"
+        ):
             read(edit.with_head(data, codec=b"WXYZ"))
 
 

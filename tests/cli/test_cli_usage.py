@@ -36,7 +36,8 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
     assert outcome.code == 0
     for name in COMMANDS:
         assert f"\n  {name} " in outcome.out
-        assert run(name, "-h").out == run(name, "--help").out
+        short = run(name, "-h")
+        assert short.out == run(name, "--help").out, short
     assert "0 all done, 1 some input failed, 2 wrong usage, 130 interrupted" in outcome.out
 
 

@@ -23,7 +23,7 @@ def chest():
 
 def test_the_codecs_of_this_package():
     keys = [found.key for found in our_peers(1)]
-    assert keys[:2] == ["lattice", "rnn-conv"]
+    assert keys[:3] == ["lattice", "wavelet", "rnn-conv"]
     assert ("toderici" in keys) == (find_spec("xraycodec.codecs.toderici") is not None)
     every = [found.key for found in (*peers(), *variants())]
     assert len(set(every)) == len(every)

@@ -71,7 +71,8 @@ def _pages(
     command: click.Command, parent: click.Context | None, name: str = "xrc"
 ) -> Iterator[tuple[str, str]]:
     """Names and texts of the pages of a command and of those below it."""
-    context = click.Context(command, info_name=name, parent=parent)
+    # As click itself makes one: with the settings that give every command its -h.
+    context = click.Context(command, info_name=name, parent=parent, **command.context_settings)
     with context:  # help texts may ask for the command that they belong to
         yield _page_name(context.command_path), _page(command, context)
     for below, each in _below(command, context):

@@ -194,7 +194,7 @@ def test_what_the_file_says_of_itself() -> None:
 def test_the_best_model_is_the_default() -> None:
     completion = parameters_of(compress(smooth(30, 30), Wavelet(max_error=0, threads=1))).completion
     assert completion is not None
-    assert completion.model == named_pack("lattice-best").digest
+    assert completion.model == named_pack("lattice-guided").digest
 
 
 @pytest.mark.parametrize(
