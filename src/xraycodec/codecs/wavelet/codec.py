@@ -6,7 +6,7 @@ The encoder is here; `decoding` is the way back.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -144,43 +144,16 @@ class Wavelet(Codec):
             wanted = round(self.step * (1 << STEP_BITS))
             first = min(max(wanted, bounds[0]), max(bounds[1], wanted))
 
-        def attempt(step: int) -> Encoded:
+        def at(step: int, progress: Progress = no_progress) -> Encoded:
             return self._encode(image, Parameters(step, lowest, highest), progress)
 
         if self.psnr is not None:
-            return self._at_psnr(image, self.psnr, first, bounds)
+            return _at_psnr(at, image, self.psnr, first, bounds)
         ratio = PRESETS[self.preset] if self.preset is not None else self.ratio
         size = max(1, math.floor(image.size_bytes / ratio)) if ratio is not None else self.size
         if size is not None:
-            return self._at_size(image, size, first, bounds)
-        return attempt(first)
-
-    def _at_size(self, image: XRay, size: int, first: int, bounds: tuple[int, int]) -> Encoded:
-        """The best encoding whose file is not above a size."""
-
-        def attempt(step: int) -> tuple[Encoded, float]:
-            encoded = self._encode(image, Parameters(step, *_range(image)), no_progress)
-            return encoded, math.log2(_file_size(image, encoded) / size)
-
-        least = math.log2(1 - SIZE_TOLERANCE)
-        found = search(attempt, first, bounds, lambda x: least <= x <= 0, from_below=True)
-        if found is None:
-            raise no_step(f"a file of {size} bytes or less")
-        return found
-
-    def _at_psnr(self, image: XRay, psnr: float, first: int, bounds: tuple[int, int]) -> Encoded:
-        """The smallest encoding whose PSNR is not below a bound."""
-        octaves_per_db = math.log2(10) / 20
-
-        def attempt(step: int) -> tuple[Encoded, float]:
-            encoded = self._encode(image, Parameters(step, *_range(image)), no_progress)
-            return encoded, (_psnr(image, encoded.pixels) - psnr) * octaves_per_db
-
-        most = PSNR_TOLERANCE * octaves_per_db
-        found = search(attempt, first, bounds, lambda x: 0 <= x <= most, from_below=False)
-        if found is None:
-            raise no_step(f"a PSNR of {psnr:g} dB")
-        return found
+            return _at_size(at, image, size, first, bounds)
+        return at(first, progress)
 
     def _encode(self, image: XRay, parameters: Parameters, progress: Progress) -> Encoded:
         frames = image.frames
@@ -277,8 +250,37 @@ class Wavelet(Codec):
         return decode_part(header, parameters, payloads, part, threads, progress)
 
 
-def _range(image: XRay) -> tuple[int, int]:
-    return int(image.frames.min()), int(image.frames.max())
+def _at_size(
+    at: Callable[[int], Encoded], image: XRay, size: int, first: int, bounds: tuple[int, int]
+) -> Encoded:
+    """The best encoding whose file is not above a size; ``at`` encodes with a step."""
+
+    def attempt(step: int) -> tuple[Encoded, float]:
+        encoded = at(step)
+        return encoded, math.log2(_file_size(image, encoded) / size)
+
+    least = math.log2(1 - SIZE_TOLERANCE)
+    found = search(attempt, first, bounds, lambda x: least <= x <= 0, from_below=True)
+    if found is None:
+        raise no_step(f"a file of {size} bytes or less")
+    return found
+
+
+def _at_psnr(
+    at: Callable[[int], Encoded], image: XRay, psnr: float, first: int, bounds: tuple[int, int]
+) -> Encoded:
+    """The smallest encoding whose PSNR is not below a bound; ``at`` encodes with a step."""
+    octaves_per_db = math.log2(10) / 20
+
+    def attempt(step: int) -> tuple[Encoded, float]:
+        encoded = at(step)
+        return encoded, (_psnr(image, encoded.pixels) - psnr) * octaves_per_db
+
+    most = PSNR_TOLERANCE * octaves_per_db
+    found = search(attempt, first, bounds, lambda x: 0 <= x <= most, from_below=False)
+    if found is None:
+        raise no_step(f"a PSNR of {psnr:g} dB")
+    return found
 
 
 def _file_size(image: XRay, encoded: Encoded) -> int:

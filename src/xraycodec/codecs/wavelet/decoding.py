@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from xraycodec.codecs.base import Part, Progress
+from xraycodec.codecs.lattice.decoding import check_part
 from xraycodec.codecs.lattice.threads import run_jobs, split_threads
 from xraycodec.codecs.wavelet import completion
 from xraycodec.codecs.wavelet.coder import Decoder
@@ -15,7 +16,7 @@ from xraycodec.codecs.wavelet.model import model_by_digest
 from xraycodec.codecs.wavelet.parameters import Parameters
 from xraycodec.codecs.wavelet.walk import walk
 from xraycodec.container import Buffer, Header
-from xraycodec.errors import CorruptError, OptionError
+from xraycodec.errors import CorruptError
 from xraycodec.image import Pixels, pixel_type, value_range
 
 
@@ -47,31 +48,6 @@ def check_header(header: Header) -> None:
 def _half(header: Header) -> tuple[int, int]:
     """Shape of the bands of level 1."""
     return -(-header.rows // 2), -(-header.columns // 2)
-
-
-def check_part(header: Header, part: Part) -> None:
-    """Hold a part against the image.
-
-    Raises:
-        OptionError: it is not inside, or has no pixel at its level.
-    """
-    if not 0 <= part.level < LAYERS:
-        raise OptionError(f"level {part.level}; there are 0 to {LAYERS - 1}")
-    inside = (
-        0 <= part.row < part.row + part.rows <= header.rows
-        and 0 <= part.column < part.column + part.columns <= header.columns
-    )
-    if not inside:
-        raise OptionError(
-            f"the region of {part.rows} x {part.columns} pixels at row {part.row}, column"
-            f" {part.column} is not inside the image of {header.rows} x {header.columns}"
-        )
-    rows, columns = part.scaled()
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        raise OptionError(
-            f"the region of {part.rows} x {part.columns} pixels holds none at a scale of"
-            f" 1/{1 << part.level}"
-        )
 
 
 def payloads_of(header: Header, part: Part) -> list[int]:

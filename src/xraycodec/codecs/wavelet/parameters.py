@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xraycodec.codecs.wavelet.completion_parameters import Completion
-from xraycodec.codecs.wavelet.geometry import FRACTION, ORTHONORMAL_LEVELS, levels
+from xraycodec.codecs.wavelet.geometry import FRACTION, ORTHONORMAL_LEVELS
 from xraycodec.errors import CorruptError, UnsupportedFormatError
 
 VERSION = 1
@@ -98,8 +98,3 @@ class Parameters:
 def finest_step(lowest: int, highest: int) -> int:
     """Finest step for this range of values, in 2^-8 grey levels."""
     return max(1, -(-((highest - lowest) << STEP_BITS) // FINEST_SHARE))
-
-
-def bottom_level(rows: int, columns: int) -> int:
-    """The level whose low-pass band is coded as it is."""
-    return len(levels(rows, columns)) - 1
