@@ -163,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="archive.json of a new run")
     arguments = parser.parse_args()
-    if arguments.json:
+    if arguments.json and arguments.json.resolve() != KEPT.resolve():
         shutil.copyfile(arguments.json, KEPT)
     parts = json.loads(KEPT.read_text())["parts"]
     text = PAGE.read_text()
