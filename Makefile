@@ -52,8 +52,8 @@ bench-wavelet: $(VENV)/dev
 # docs/scale.md: an archive's throughput and overhead, and how fast a training loader is fed.
 bench-archive: $(VENV)/dev
 	$(BIN)/python benchmarks/archive.py --json benchmarks/results/archive.json
-	$(BIN)/python benchmarks/archive_page.py --json benchmarks/results/archive.json
 	$(BIN)/python benchmarks/loader.py --json benchmarks/results/loader.json
+	$(BIN)/python benchmarks/archive_page.py
 
 # The model cards' figures, on the 500 test crops of each size.
 bench-crops: $(VENV)/dev

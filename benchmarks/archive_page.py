@@ -1,6 +1,7 @@
 """Put the committed figures of ``benchmarks/archive.py`` into docs/scale.md, between its markers.
 
-``--json`` takes a new run's file into ``benchmarks/results/archive.json`` first.
+``--json`` takes a new run's file into ``benchmarks/results/archive.json`` first. The table of
+docs/python.md comes from ``benchmarks/results/loader.json``, which ``benchmarks/loader.py`` writes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from readme_tables import RESULTS, ROOT, fill
 from xraycodec.archive.report import DEFAULT_CURRENCY, DEFAULT_PRICE, MONTHS_A_YEAR, TERABYTE
 
 PAGE = ROOT / "docs" / "scale.md"
+PYTHON_PAGE = ROOT / "docs" / "python.md"
 KEPT = RESULTS / "archive.json"
 
 NIH_IMAGES = 112_120
@@ -149,6 +151,24 @@ def deep_table(part: dict[str, Any]) -> str:
     )
 
 
+def loader_table(result: dict[str, Any]) -> str:
+    found = result["loader"]
+    lines = [
+        f"{machine({'environment': result})} {found['images']} images of {found['rows']} x"
+        f" {found['columns']} pixels, {found['bits_stored']} bits, {found['workers']} workers,"
+        f" batches of {found['batch']}.",
+        "",
+        "| format | bits per pixel | images a second | a quarter of the size |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {each['bpp']:.3f} | {each['images_per_s_scale_1']:.1f}"
+        f" | {each['images_per_s_scale_4']:.1f} |"
+        for name, each in found["formats"].items()
+    ]
+    return "\n".join(lines)
+
+
 TABLES = {
     "manifest": ("manifest", manifest_table),
     "overhead": ("overhead", overhead_table),
@@ -171,6 +191,8 @@ def main() -> None:
         if name in parts:
             text = fill(text, marker, table(parts[name]))
     PAGE.write_text(text)
+    loader = json.loads((RESULTS / "loader.json").read_text())
+    PYTHON_PAGE.write_text(fill(PYTHON_PAGE.read_text(), "loader", loader_table(loader)))
 
 
 if __name__ == "__main__":
