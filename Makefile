@@ -15,7 +15,7 @@ $(VENV)/user: pyproject.toml
 # torch first and by itself: its exact pin finds the CPU build where there is one.
 $(VENV)/dev: $(VENV)/user
 	$(PIP) torch==2.13.0
-	$(PIP) -e '.[train,dev]'
+	$(PIP) -e '.[train,dev,monai]'
 	@touch $@
 
 demo: $(VENV)/user

@@ -98,6 +98,23 @@ class TestCompletion:
         assert values == "1 2 4 8"
         assert registered == "complete -o nosort -F _xrc_completion xrc"
 
+    @pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish")
+    def test_in_fish(self, tmp_path):
+        program = tmp_path / "xrc"
+        program.write_text(
+            f"#!{sys.executable}\nimport sys\nfrom xraycodec.cli import main\nmain()\n"
+        )
+        program.chmod(0o755)
+        script = (
+            f'set -x PATH "{tmp_path}" $PATH; xrc completion fish | source\n'
+            'complete -C "xrc decompress --scale "'
+        )
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", script],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        assert done.stdout.split() == ["1", "2", "4", "8"]
+
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> Path:

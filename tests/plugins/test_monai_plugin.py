@@ -106,6 +106,8 @@ def test_refusals(reader_class, path):
 
 
 @pytest.mark.skipif(not HAS_MONAI, reason="MONAI is not installed")
+# Of readers that LoadImage makes beside ours.
+@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")
 def test_with_monai(reader_class, path):
     from monai.transforms import LoadImage
 
