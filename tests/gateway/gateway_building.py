@@ -142,9 +142,9 @@ def send(
     return statuses
 
 
-def send_file(port: int, path: Path) -> Refusal | None:
+def send_file(port: int, path: Path, *, called: str = "GATEWAY") -> Refusal | None:
     """Send a file in the private syntax, which pynetdicom knows from no data set."""
-    target = DicomTarget("GATEWAY", "127.0.0.1", port, 1, 20, 0, None)
+    target = DicomTarget(called, "127.0.0.1", port, 1, 20, 0, None)
     association = Association("SENDER", target)
     meta = read_file_meta_info(path)
     context = (str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))

@@ -1,9 +1,11 @@
 """Kills a process at every call into C that the spool makes; run by test_spool_crashes.py.
 
-A preview and its image go all the way: stored, prepared, sent, the preview withdrawn. Each child
-process begins with a fresh spool and is killed by SIGKILL at its n-th call (SQLite's, a file's, the
-system's). Then this process opens the spool as the next start does, and goes on as sender, worker
-and forwarder would. However often that is done, the destination has the instance, whole, and once.
+A preview and its image go all the way: stored, prepared, sent, the preview withdrawn. The preview
+is a base, which is kept until the image is stored; ahead of the image another base is sent, which
+stays until the image is. Each child process begins with a fresh spool and is killed by SIGKILL at
+its n-th call (SQLite's, a file's, the system's). Then this process opens the spool as the next
+start does, and goes on as sender, worker and forwarder would. However often that is done, the
+destination has the instance, whole, and once.
 
 Prints how many points there were.
 """
@@ -20,7 +22,8 @@ from typing import Any
 
 import xraycodec.gateway.spool as under_test
 from xraycodec.files.atomic import write_atomically
-from xraycodec.gateway.records import Arrival, Part, Received, Rendition, Route
+from xraycodec.gateway.config import REMAINDER
+from xraycodec.gateway.records import OURSELVES, Arrival, Part, Received, Rendition, Route
 from xraycodec.gateway.spool import Spool
 
 _FOLDER = str(Path(under_test.__file__).parent)
@@ -30,7 +33,15 @@ _INSTANCE = Received("1.2.3", "ab" * 32, "1.2.840.1", "1.2.840.10008.1.2.1", len
 _EARLIER = Received(
     "1.2.4", "cd" * 32, "1.2.840.1", "1.2.840.10008.1.2.1", len(_PREVIEW), preview_of="1.2.3"
 )
-_ROUTES = (Route("hub", Part.IMAGE, "xrc"),)
+_ROUTES = (
+    Route("hub", Part.PREVIEW, "as-received"),
+    Route("hub", Part.IMAGE, REMAINDER),
+)
+_EARLIER_ROUTES = (
+    Route("hub", Part.IMAGE, "xrc"),
+    Route(OURSELVES, Part.PREVIEW, "as-received"),
+)
+_OWN_PREVIEW = "1.2.5"
 
 
 def _go_on(folder: Path, arrived: Path) -> None:
@@ -38,10 +49,18 @@ def _go_on(folder: Path, arrived: Path) -> None:
     spool = Spool(folder / "spool")
     told = folder / "told"
     # The senders: each sends until it is told Success, and then never again.
-    for instance, content in ((_EARLIER, _PREVIEW), (_INSTANCE, _CONTENT)):
+    for instance, content, routes in (
+        (_EARLIER, _PREVIEW, _EARLIER_ROUTES),
+        (_INSTANCE, _CONTENT, _ROUTES),
+    ):
         mark = told.with_suffix(f".{instance.uid}")
         if not mark.exists():
-            arrival = spool.store(instance, _ROUTES, [content])
+            if instance is _INSTANCE:
+                # Before it is known, the base that it may need is there.
+                base = spool.read_base(_EARLIER.digest, _INSTANCE.uid)
+                known = spool.ledger.look_up(_INSTANCE) is Arrival.KNOWN
+                assert (base == _PREVIEW) is not known
+            arrival = spool.store(instance, routes, [content])
             assert arrival is not Arrival.CONFLICT
             mark.touch()
             _forward(spool, arrived)
@@ -60,8 +79,17 @@ def _prepare_next(spool: Spool) -> bool:
     if delivery is None:
         return False
     sent = delivery.rendition
-    if delivery.part is Part.IMAGE:
-        prepared = spool.source(delivery).read_bytes()[::-1]
+    source = spool.source(delivery).read_bytes()
+    if delivery.part is Part.PREVIEW:
+        prepared = source[:9]
+        write_atomically(spool.prepared(delivery), prepared, overwrite=True)
+        sent = Rendition(_OWN_PREVIEW, sent.sop_class, "2.25.1", len(prepared), True)
+    elif delivery.part is Part.IMAGE:
+        base = spool.base(delivery)
+        assert (base.read_bytes() if base else None) == (
+            source[:9] if delivery.syntax == REMAINDER else None
+        )
+        prepared = source[::-1]
         write_atomically(spool.prepared(delivery), prepared, overwrite=True)
         sent = Rendition(sent.uid, sent.sop_class, "2.25.1", len(prepared), True)
     spool.set_prepared(delivery, sent)
@@ -125,7 +153,7 @@ def main(base: Path, step: int) -> None:
         killed = _killed_at(point, folder, arrived)
         _go_on(folder, arrived)
         names = sorted(path.name for path in arrived.iterdir())
-        assert names == ["1.2.3"], (point, names)
+        assert names == ["1.2.3", _OWN_PREVIEW], (point, names)
         assert (arrived / "1.2.3").read_bytes() == _CONTENT[::-1], point
         for queue in ("incoming", "instances", "prepared"):
             assert not any((folder / "spool" / queue).iterdir()), (point, queue)

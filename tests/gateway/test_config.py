@@ -40,6 +40,7 @@ def test_what_is_not_said_has_defaults() -> None:
     assert config.listen.tls is None
     assert config.status is None
     assert config.compression.codec == "lattice"
+    assert (config.compression.timeout_seconds, config.limits.base_days) == (14400, 7)
     hub, drop = config.destinations
     assert isinstance(hub.target, DicomTarget)
     assert (hub.syntax, hub.fallback, hub.preview, hub.forward_previews) == (
@@ -85,6 +86,19 @@ def test_peers_are_admitted_by_title_and_address() -> None:
         ('syntax = "xrc"', 'folder = "x"', "destination[0].folder"),
         ('syntax = "xrc"', "[destination.retry]\nrefusals = 0", "destination[0].retry.refusals"),
         ('syntax = "xrc"', '[destination.tls]\nkey = "gateway.toml"', "destination[0].tls.key"),
+        (
+            'syntax = "xrc"',
+            'syntax = "xrc"\n[destination.preview]\ncodec = "jpeg"',
+            "destination[0].preview.codec",
+        ),
+        (
+            "[gateway]",
+            "[compression]\ntimeout_seconds = 0\n[gateway]",
+            "compression.timeout_seconds",
+        ),
+        ("[gateway]", "[limits]\nbase_days = -1\n[gateway]", "limits.base_days"),
+        # The gateway's own names for what it sends are none of a configuration.
+        ('syntax = "xrc"', 'syntax = "xrc-remainder"', "destination[0].syntax"),
         ('name = "hub"', 'name = "my hub"', "destination[0].name"),
         ('name = "hub"', 'name = ""', "destination[0].name"),
         ("[gateway]", "[status]\nport = 1\n[extra]\n[gateway]", "extra"),
@@ -99,6 +113,13 @@ def test_errors_name_the_key(tmp_path: Path, found: str, replacement: str, key: 
         load(tmp_path / "gateway.toml")
     assert caught.value.key == key
     assert str(caught.value).startswith(f"{key}: ")
+
+
+def test_the_ratio_of_a_preview_is_the_codec_s() -> None:
+    for codec, ratio in (("rnn-conv", 64), ("wavelet", 30)):
+        table = f'syntax = "xrc"\n[destination.preview]\ncodec = "{codec}"'
+        (hub,) = _parse(LEAST.replace('syntax = "xrc"', table)).destinations
+        assert (hub.preview.codec, hub.preview.ratio) == (codec, ratio)
 
 
 def test_destinations_have_names_of_their_own() -> None:

@@ -15,9 +15,16 @@ from pydicom.uid import (
 from pynetdicom.dsutils import encode
 
 from xraycodec.errors import CorruptImageError
-from xraycodec.gateway.instance import describe_received, file_pieces, identify, mark_preview
+from xraycodec.gateway.instance import (
+    data_set_of,
+    describe_received,
+    file_pieces,
+    identify,
+    mark_preview,
+)
 
 
+@pytest.mark.parametrize("is_base", [False, True])
 @pytest.mark.parametrize("preview_of", [None, "1.2.3"])
 @pytest.mark.parametrize(
     "syntax",
@@ -28,10 +35,12 @@ from xraycodec.gateway.instance import describe_received, file_pieces, identify,
         DeflatedExplicitVRLittleEndian,
     ],
 )
-def test_an_instance_is_known_in_every_encoding(syntax: str, preview_of: str | None) -> None:
+def test_an_instance_is_known_in_every_encoding(
+    syntax: str, preview_of: str | None, is_base: bool
+) -> None:
     dataset = radiograph(1)
     if preview_of:
-        mark_preview(dataset, preview_of)
+        mark_preview(dataset, preview_of, is_base=is_base)
     if syntax == DeflatedExplicitVRLittleEndian:
         deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         data = deflater.compress(native(dataset)) + deflater.flush()
@@ -43,13 +52,15 @@ def test_an_instance_is_known_in_every_encoding(syntax: str, preview_of: str | N
     assert found.sop_class == DIGITAL_X_RAY
     assert found.modality == "DX"
     assert found.preview_of == preview_of
+    assert found.is_base is (is_base and preview_of is not None)
 
 
 def test_what_was_derived_from_a_preview_is_none() -> None:
     dataset = radiograph(1)
-    mark_preview(dataset, "1.2.3")
+    mark_preview(dataset, "1.2.3", is_base=True)
     dataset.SOPInstanceUID = "1.2.4"
     assert identify(native(dataset), ExplicitVRLittleEndian).preview_of is None
+    assert not identify(native(dataset), ExplicitVRLittleEndian).is_base
     mark_preview(dataset, "1.2.4")
     assert identify(native(dataset), ExplicitVRLittleEndian).preview_of is None
 
@@ -78,6 +89,7 @@ def test_the_file_holds_the_data_set_byte_for_byte() -> None:
     )
     file = b"".join(file_pieces(received, data, "SENDER"))
     assert file.endswith(data)
+    assert data_set_of(file) == data
     found = dcmread(BytesIO(file))
     assert found == dataset
     assert found.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian

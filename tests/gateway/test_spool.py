@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from xraycodec.errors import OptionError
-from xraycodec.gateway.records import Arrival, Delivery, Part, Received, Rendition, Route
+from xraycodec.gateway.config import LAYERED, REMAINDER
+from xraycodec.gateway.records import (
+    OURSELVES,
+    Arrival,
+    Delivery,
+    Part,
+    Received,
+    Rendition,
+    Route,
+)
 from xraycodec.gateway.spool import Spool
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -15,6 +24,8 @@ EVERYBODY = ("hub", "archive")
 HUB = Route("hub", Part.IMAGE, "xrc")
 PREVIEW = Route("hub", Part.PREVIEW, "as-received")
 ARCHIVE = Route("archive", Part.IMAGE, "explicit")
+ON_TOP = Route("hub", Part.IMAGE, REMAINDER)
+KEPT = Route(OURSELVES, Part.PREVIEW, "as-received")
 
 
 class Clock:
@@ -212,6 +223,89 @@ def test_an_image_waits_for_a_preview_that_is_on_its_way(spool: Spool) -> None:
     # Without an answer nobody knows whether the preview arrived: it is withdrawn all the same.
     assert prepare(spool).part is Part.WITHDRAWAL
     assert spool.ledger.previews_at("1.2.1", "archive") == [("1.2.840.1", "1.2.2")]
+
+
+def test_a_base_is_kept_until_its_image_comes(spool: Spool, tmp_path: Path) -> None:
+    digest = received(2).digest
+    store(spool, 2, ARCHIVE, KEPT, preview_of=1)
+    prepare(spool)
+    spool.set_delivered(claim(spool, "archive"))
+    # Delivered, and still there; nobody is owed it.
+    assert spool.read_base(digest, "1.2.1") == b"instance"
+    assert spool.read_base(digest, "1.2.3") is None
+    assert spool.read_base("f" * 64, "1.2.1") is None
+    assert spool.claim_to_prepare(EVERYBODY) is None
+    assert store(spool, 1, ARCHIVE) is Arrival.NEW
+    assert spool.read_base(digest, "1.2.1") is None
+    assert names(tmp_path / "instances") == [received(1).digest]
+
+
+def test_a_base_that_is_too_old_goes_unless_it_is_owed(spool: Spool, clock: Clock) -> None:
+    digest = received(2).digest
+    store(spool, 2, ARCHIVE, KEPT, preview_of=1)
+    clock.now += 86400 * 8
+    spool.drop_bases(9)
+    assert spool.read_base(digest, "1.2.1") is not None
+    spool.drop_bases(7)
+    # The archive has not got it yet, so that it may still serve.
+    assert spool.read_base(digest, "1.2.1") is not None
+    prepare(spool)
+    spool.set_delivered(claim(spool, "archive"))
+    assert spool.read_base(digest, "1.2.1") is None
+    assert names(spool.folder / "instances") == []
+
+
+def test_a_base_whose_file_went_meanwhile_is_none(spool: Spool) -> None:
+    store(spool, 2, KEPT, preview_of=1)
+    (spool.folder / "instances" / received(2).digest).unlink()
+    assert spool.read_base(received(2).digest, "1.2.1") is None
+
+
+def test_the_preview_that_was_sent_stays_for_its_image(tmp_path: Path, clock: Clock) -> None:
+    spool = Spool(tmp_path, clock)
+    store(spool, 1, PREVIEW, ON_TOP, ARCHIVE)
+    sent = prepare(spool, own_file=True)
+    assert sent.part is Part.PREVIEW
+    prepare(spool)  # for the archive
+    spool.set_delivered(claim(spool))
+    spool.close()
+    spool = Spool(tmp_path, clock)
+    image = spool.claim_to_prepare(EVERYBODY)
+    assert image is not None
+    assert image.syntax == REMAINDER
+    base = spool.base(image)
+    assert base is not None
+    assert base.read_bytes() == b"prepared"
+    spool.prepared(image).write_bytes(b"remainder")
+    spool.set_prepared(image, Rendition("1.2.1", "1.2.840.1", "2.25.1", 9, own_file=True))
+    # Refused, the whole image is made on top of the same.
+    spool.set_syntax(claim(spool), LAYERED)
+    assert names(tmp_path / "prepared") == [str(sent.id)]
+    again = spool.claim_to_prepare(EVERYBODY)
+    assert again is not None
+    assert (again.syntax, spool.base(again)) == (LAYERED, base)
+    spool.prepared(again).write_bytes(b"whole")
+    spool.set_prepared(again, Rendition("1.2.1", "1.2.840.1", "2.25.1", 5, own_file=True))
+    spool.set_delivered(claim(spool))
+    assert names(tmp_path / "prepared") == []
+    spool.close()
+
+
+def test_an_image_whose_preview_did_not_arrive_has_no_base(spool: Spool) -> None:
+    store(spool, 1, PREVIEW, ON_TOP)
+    prepare(spool, own_file=True)
+    spool.set_refused(claim(spool), "C000", wait_seconds=60, limit=9)
+    image = spool.claim_to_prepare(EVERYBODY)
+    assert image is not None
+    assert image.part is Part.IMAGE
+    assert spool.base(image) is None
+
+
+def test_previews_of_other_images_go_when_they_are_sent(spool: Spool, tmp_path: Path) -> None:
+    store(spool, 1, PREVIEW, HUB)
+    prepare(spool, own_file=True)
+    spool.set_delivered(claim(spool))
+    assert names(tmp_path / "prepared") == []
 
 
 def test_a_destination_that_is_not_there_any_more_keeps_its_own(spool: Spool) -> None:

@@ -13,10 +13,11 @@ from pynetdicom.presentation import build_context
 
 from xraycodec.gateway.config import ClientTls, DicomTarget
 from xraycodec.gateway.listener import MAX_PDU_BYTES
+from xraycodec.gateway.remainder import REMAINDER_UID
+from xraycodec.gateway.statuses import CONFLICT, PUT_TOGETHER, is_out_of_resources, is_stored
 
 # PS3.8 9.3.2.2: identifiers are the odd numbers from 1 to 255.
 _MAX_CONTEXTS = 128
-_DUPLICATE = 0x0111  # what some archives answer for an instance that they hold
 
 
 class NotReached(Exception):  # noqa: N818 - no error of the instance
@@ -30,10 +31,12 @@ class Refusal:
     Attributes:
         reason: for the log; no word of the node's.
         of_syntax: it does not accept the transfer syntax for this SOP class.
+        of_remainder: what was sent is a remainder, and the image may be taken whole.
     """
 
     reason: str
     of_syntax: bool = False
+    of_remainder: bool = False
 
 
 def tls_context(tls: ClientTls) -> ssl.SSLContext:
@@ -99,8 +102,10 @@ class Association:
             (str(each.abstract_syntax), str(each.transfer_syntax[0]))
             for each in self._association.accepted_contexts
         }
+        is_remainder = context[1] == REMAINDER_UID
         if context not in accepted:
-            return Refusal("presentation context not accepted", of_syntax=True)
+            reason = "presentation context not accepted"
+            return Refusal(reason, of_syntax=True, of_remainder=is_remainder)
         self._message = self._message % 0xFFFF + 1
         try:
             answer = self._association.send_c_store(file, msg_id=self._message)
@@ -111,10 +116,10 @@ class Association:
         if status is None:
             self.close()
             raise NotReached("no answer")
-        # B000, B006 and B007 are warnings of what the node did to its copy; it has one.
-        if status in (0x0000, _DUPLICATE) or 0xB000 <= status <= 0xBFFF:
+        if status == PUT_TOGETHER if is_remainder else is_stored(status):
             return None
-        return Refusal(f"status {status:04X}")
+        later = status == CONFLICT or is_out_of_resources(status)
+        return Refusal(f"status {status:04X}", of_remainder=is_remainder and not later)
 
     def close_if_idle(self) -> None:
         """Release an association that was not used for a while."""

@@ -21,6 +21,12 @@ SYNTAXES = (
     "rle",
 )
 ANY_TITLE = "*"
+LAYERED_CODEC = "wavelet"
+"""Of previews: the image follows as a remainder."""
+REMAINDER = "xrc-remainder"
+"""No syntax of a configuration: the private one, less what the preview has already."""
+LAYERED = "xrc-layered"
+"""Likewise: the same image, whole."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -107,11 +113,14 @@ class Limits:
         instance_bytes: largest data set.
         queue_instances: instances that are not yet delivered.
         free_bytes: space that must stay free on the spool's file system.
+        base_days: how long a preview is kept for the remainder of its image, at most; with 0,
+            no remainders are taken.
     """
 
     instance_bytes: int
     queue_instances: int
     free_bytes: int
+    base_days: float
 
 
 @dataclass(frozen=True)
@@ -121,21 +130,23 @@ class Compression:
     Attributes:
         processes: of the pool.
         codec: of the private syntax, lattice or stored; both are lossless.
-        profile: of lattice.
+        profile: of lattice, and of completions by it.
+        timeout_seconds: after which a preparation has failed.
     """
 
     processes: int
     codec: str
     profile: Literal["best", "fast"]
+    timeout_seconds: float
 
 
 @dataclass(frozen=True)
 class Preview:
-    """The lossy base layer that goes ahead of an image.
+    """What goes ahead of an image, lossy.
 
     Attributes:
-        codec: rnn-conv or lattice.
-        ratio: of rnn-conv.
+        codec: rnn-conv, lattice or `LAYERED_CODEC`.
+        ratio: of rnn-conv and `LAYERED_CODEC`.
         max_error: of lattice, in grey levels.
     """
 

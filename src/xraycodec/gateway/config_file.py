@@ -13,6 +13,7 @@ from typing import Literal, cast
 from xraycodec.gateway.config import (
     ANY_TITLE,
     AS_RECEIVED,
+    LAYERED_CODEC,
     PRIVATE,
     SYNTAXES,
     ClientTls,
@@ -167,6 +168,7 @@ def _limits(table: Table) -> Limits:
         instance_bytes=int(table.number("instance_mib", 0.001, 4095, 512) * _MEBIBYTE),
         queue_instances=table.whole("queue_instances", 1, 10**9, 100_000),
         free_bytes=int(table.number("free_mib", 0, 1e9, 1024) * _MEBIBYTE),
+        base_days=table.number("base_days", 0, 36500, 7),
     )
     table.finish()
     return limits
@@ -178,6 +180,7 @@ def _compression(table: Table) -> Compression:
         processes=table.whole("processes", 1, 256, 2),
         codec=table.choice("codec", ("lattice", "stored"), "lattice"),
         profile=cast('Literal["best", "fast"]', profile),
+        timeout_seconds=table.number("timeout_seconds", 1, 7 * _DAY_SECONDS, 14400),
     )
     table.finish()
     return compression
@@ -229,9 +232,11 @@ def _dicom_target(table: Table, folder: Path) -> DicomTarget:
 
 
 def _preview(table: Table) -> Preview:
+    codec = table.choice("codec", ("rnn-conv", "lattice", LAYERED_CODEC), "rnn-conv")
     preview = Preview(
-        codec=table.choice("codec", ("rnn-conv", "lattice"), "rnn-conv"),
-        ratio=table.number("ratio", 2, 256, 64),
+        codec=codec,
+        # A base is worth more than a preview that is thrown away; docs/wavelet.md has 30:1.
+        ratio=table.number("ratio", 2, 256, 30 if codec == LAYERED_CODEC else 64),
         max_error=table.whole("max_error", 1, 65535, 15),
     )
     table.finish()

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xraycodec.errors import CorruptError, ImageError, LimitError, OptionError
-from xraycodec.gateway.config import AS_RECEIVED, PRIVATE, Compression, Preview
+from xraycodec.gateway.config import (
+    AS_RECEIVED,
+    LAYERED,
+    PRIVATE,
+    REMAINDER,
+    Compression,
+    Preview,
+)
 from xraycodec.gateway.records import Part, Rendition
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ class Job:
         target: where to write what will be sent.
         received: what was received.
         previews: SOP class and instance UID of what a withdrawal names.
+        base: the preview that was delivered, where the image may follow as its remainder.
     """
 
     part: Part
@@ -47,6 +55,7 @@ class Job:
     compression: Compression
     preview: Preview | None = None
     previews: tuple[tuple[str, str], ...] = ()
+    base: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,8 @@ def is_ready(syntax: str, transfer_syntax: str) -> bool:
     """Whether an instance goes in a syntax as it is."""
     if syntax == AS_RECEIVED:
         return True
-    wanted = private_syntax() if syntax == PRIVATE else TRANSFER_SYNTAXES[syntax]
+    private = syntax in (PRIVATE, REMAINDER, LAYERED)
+    wanted = private_syntax() if private else TRANSFER_SYNTAXES[syntax]
     return transfer_syntax == wanted
 
 
@@ -112,9 +122,28 @@ def _convert(job: Job, data: bytes) -> bytes:
         return progressive.preview(data, job.preview)
     if job.part is Part.WITHDRAWAL:
         return progressive.withdrawal(data, job.previews)
+    if job.syntax in (REMAINDER, LAYERED):
+        return _above_preview(job, data)
     if job.syntax == PRIVATE:
         return to_private(data, _lossless_codec(job.compression))
     return to_standard(data, job.syntax)
+
+
+def _above_preview(job: Job, data: bytes) -> bytes:
+    """An image on top of its preview, as a remainder or whole; without one, as any other."""
+    from xraycodec.gateway import layered, remainder
+
+    if job.base is None:
+        return to_private(data, _lossless_codec(job.compression))
+    preview = job.base.read_bytes()
+    try:
+        whole = to_private(data, layered.completed(preview, job.compression))
+    except OptionError:
+        # No base of this image: of cells with overlays, or made when another codec was set.
+        return to_private(data, _lossless_codec(job.compression))
+    if job.syntax == LAYERED:
+        return whole
+    return remainder.make(whole, preview, private_syntax())
 
 
 def to_private(data: bytes, codec: Codec) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from xraycodec.gateway import folders
 from xraycodec.gateway.association import Association, NotReached, Refusal
-from xraycodec.gateway.config import Destination, DicomTarget, FolderTarget
+from xraycodec.gateway.config import LAYERED, Destination, DicomTarget, FolderTarget
 from xraycodec.gateway.logs import Log, describe
 from xraycodec.gateway.metrics import Counters
 from xraycodec.gateway.preparation import back_off
@@ -111,6 +111,10 @@ class Forwarder:
         self._losses.pop(delivery.id, None)
         if refusal is None:
             self._delivered(delivery)
+        elif refusal.of_remainder:
+            self._failed_attempt(delivery, refusal.reason)
+            self._spool.set_syntax(delivery, LAYERED)
+            self._changed()
         elif refusal.of_syntax and self._destination.fallback not in (None, delivery.syntax):
             assert self._destination.fallback is not None
             self._failed_attempt(delivery, refusal.reason)

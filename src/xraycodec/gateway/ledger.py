@@ -9,6 +9,10 @@ is how it is known when it comes again. A delivery is what one destination is ow
         │  ▲         │ └────▶ failed      refused too often; kept until it is asked for again
         │  └─────────┘ (in another syntax)
         └──────────────────▶ dropped      a preview whose image has overtaken it
+
+A preview that its image may follow as a remainder is kept by a delivery to `OURSELVES`, which
+nobody makes: it stays received until the image comes and is then dropped like any other, or is
+dropped for its age.
 """
 
 from __future__ import annotations
@@ -22,9 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from xraycodec.gateway.ledger_sql import (
+    BASE_OF,
+    BASES_IN_USE,
     BEGIN_PREVIEW,
+    HELD_BASE,
+    IS_BASE_IN_USE,
     NEXT_TO_PREPARE,
     NEXT_TO_SEND,
+    OLD_BASES,
     OLDEST,
     OPEN_PREVIEWS,
     SCHEMA,
@@ -137,6 +146,26 @@ class Ledger:
                 )
             )
 
+    def base_of(self, delivery: Delivery) -> int | None:
+        """Number of the delivery that sent an image's preview, if its destination has it."""
+        with self._transaction() as sql:
+            row = sql.execute(BASE_OF, (delivery.id,)).fetchone()
+            return int(row[0]) if row else None
+
+    def holds_base(self, digest: str, image_uid: str) -> bool:
+        """Whether a preview of an image is here that its remainder may need."""
+        with self._transaction() as sql:
+            return sql.execute(HELD_BASE, (digest, image_uid)).fetchone() is not None
+
+    def drop_bases(self, before: float, now: float) -> Ended:
+        """Keep previews no longer that arrived before a time and whose images have not come."""
+        with self._transaction() as sql:
+            ended = Ended()
+            for delivery, instance in sql.execute(OLD_BASES, (before,)).fetchall():
+                self._end(sql, delivery, "dropped", "its image has not come")
+                ended = ended + self._end_if_done(sql, instance, now)
+            return ended
+
     def release(self, delivery: Delivery) -> None:
         """Give a claim back; nothing happened."""
         with self._lock:
@@ -158,7 +187,12 @@ class Ledger:
     def set_delivered(self, delivery: Delivery, now: float) -> Ended:
         """End a delivery; with an image's, the withdrawal of its previews begins."""
         with self._transaction() as sql:
+            files = [delivery.id]
+            if delivery.part is Part.IMAGE:
+                files += [base for (base,) in sql.execute(BASE_OF, (delivery.id,))]
             self._end(sql, delivery.id, "delivered")
+            if sql.execute(IS_BASE_IN_USE, (delivery.id,)).fetchone():
+                files = []
             if delivery.part is Part.IMAGE:
                 sql.execute(
                     "INSERT OR IGNORE INTO delivery (instance, destination, part, syntax, state)"
@@ -171,7 +205,7 @@ class Ledger:
                     ),
                 )
             self._claimed.discard(delivery.id)
-            return self._end_if_done(sql, delivery.instance, now, delivery.id)
+            return self._end_if_done(sql, delivery.instance, now, *files)
 
     def set_dropped(self, delivery: Delivery, reason: str, now: float) -> Ended:
         """Give a delivery up for good: a preview that cannot be made, a withdrawal of nothing."""
@@ -257,7 +291,8 @@ class Ledger:
             kept = {digest for (digest,) in digests}
             deliveries = sql.execute(
                 "SELECT id FROM delivery WHERE own_file AND state IN ('prepared', 'failed')"
-            )
+            ).fetchall()
+            deliveries += sql.execute(BASES_IN_USE).fetchall()
             return kept, {number for (number,) in deliveries}
 
     @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from xraycodec.gateway.config import LAYERED, REMAINDER
+from xraycodec.gateway.records import OURSELVES
+
 SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE instance (
@@ -64,3 +67,16 @@ OPEN_PREVIEWS = f"""SELECT d.id, d.instance FROM instance q JOIN delivery d ON d
     WHERE q.preview_of = ? AND d.state IN {_OPEN}"""  # noqa: S608 - constants only
 BEGIN_PREVIEW = """UPDATE delivery SET begun = 1 WHERE id = ? AND NOT begun
     AND (SELECT preview_of FROM instance i WHERE i.id = delivery.instance) IS NOT NULL"""
+
+# The preview p that the image d follows, and that it is made on top of as long as it is open.
+_ITS_BASE = """p.instance = d.instance AND p.destination = d.destination
+    AND p.part = 0 AND p.state = 'delivered' AND p.own_file AND d.part = 1"""
+_IS_ON_TOP = f"""d.syntax IN ('{REMAINDER}', '{LAYERED}')
+    AND d.state IN ('received', 'prepared', 'failed')"""
+BASE_OF = f"""SELECT p.id FROM delivery d JOIN delivery p ON {_ITS_BASE} WHERE d.id = ?"""  # noqa: S608
+BASES_IN_USE = f"""SELECT p.id FROM delivery d JOIN delivery p ON {_ITS_BASE}
+    WHERE {_IS_ON_TOP}"""  # noqa: S608 - constants only
+IS_BASE_IN_USE = f"{BASES_IN_USE} AND p.id = ?"
+HELD_BASE = """SELECT 1 FROM instance WHERE digest = ? AND preview_of = ? AND done_at IS NULL"""
+OLD_BASES = f"""SELECT d.id, d.instance FROM delivery d JOIN instance i ON i.id = d.instance
+    WHERE d.destination = '{OURSELVES}' AND d.state = 'received' AND i.received_at < ?"""  # noqa: S608

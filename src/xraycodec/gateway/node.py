@@ -103,6 +103,7 @@ class Gateway:
     def _keep_house(self) -> None:
         while True:
             try:
+                self.spool.drop_bases(self._config.limits.base_days)
                 forgotten = self.spool.forget(self._config.remember_days)
                 self.log.debug("forgotten", instances=forgotten)
             except (OSError, sqlite3.Error) as error:

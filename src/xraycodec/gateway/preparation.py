@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
-import os
 import random
-import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from xraycodec.errors import CorruptError, XrayCodecError
-from xraycodec.gateway import conversion
-from xraycodec.gateway.config import Config, Destination, FolderTarget
-from xraycodec.gateway.logs import Log, describe, silence_libraries
+from xraycodec.gateway import conversion, worker
+from xraycodec.gateway.config import LAYERED, REMAINDER, Config, Destination, FolderTarget
+from xraycodec.gateway.logs import Log, describe
 from xraycodec.gateway.metrics import Counters
 from xraycodec.gateway.records import Delivery, Part, Rendition
 from xraycodec.gateway.spool import Spool
@@ -103,13 +101,18 @@ class Preparation:
                 self._prepared(delivery, delivery.rendition, "as received")
                 self._wake.set()
                 return False
-            future = self._processes().submit(conversion.prepare, self._job(delivery, destination))
+            pool, started_at = self._processes(), time.monotonic()
+            future = pool.submit(
+                worker.prepare,
+                self._job(delivery, destination),
+                self._config.compression.timeout_seconds,
+            )
         except BaseException as error:
             if isinstance(error, BrokenProcessPool):
                 self._pool = None
             self._spool.ledger.release(delivery)
             raise
-        future.add_done_callback(lambda done: self._finish(delivery, done))
+        future.add_done_callback(lambda done: self._finish(delivery, done, pool, started_at))
         return True
 
     def _needs_nothing(self, delivery: Delivery, destination: Destination) -> bool:
@@ -128,6 +131,7 @@ class Preparation:
             compression=self._config.compression,
             preview=destination.preview,
             previews=tuple(previews) if delivery.part is Part.WITHDRAWAL else (),
+            base=self._spool.base(delivery) if delivery.syntax in (REMAINDER, LAYERED) else None,
         )
 
     def _processes(self) -> ProcessPoolExecutor:
@@ -136,11 +140,17 @@ class Preparation:
                 self._config.compression.processes,
                 # Not fork: this process has threads, and sockets that no other may hold.
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=_begin_process,
+                initializer=worker.begin,
             )
         return self._pool
 
-    def _finish(self, delivery: Delivery, future: Future[conversion.Prepared]) -> None:
+    def _finish(
+        self,
+        delivery: Delivery,
+        future: Future[conversion.Prepared],
+        pool: ProcessPoolExecutor,
+        started_at: float,
+    ) -> None:
         """Record an outcome; runs in a thread of the pool."""
         try:
             if future.cancelled():
@@ -155,7 +165,10 @@ class Preparation:
                     self._log.error("compression_wrong", destination=delivery.destination)
                 self._prepared(delivery, result.rendition, result.passed_through or "converted")
             else:
-                self._failed(delivery, error)
+                # Of several that were at work in a pool, one may have begun another since.
+                if isinstance(error, BrokenProcessPool) and self._pool is pool:
+                    self._pool = None
+                self._failed(delivery, error, time.monotonic() - started_at)
         except Exception as error:
             self._log.error("preparation_failed", error=describe(error))
             self._spool.ledger.release(delivery)
@@ -177,10 +190,13 @@ class Preparation:
         )
         self._on_prepared(delivery.destination)
 
-    def _failed(self, delivery: Delivery, error: BaseException) -> None:
-        if isinstance(error, BrokenProcessPool):
-            self._pool = None
+    def _failed(self, delivery: Delivery, error: BaseException, seconds: float) -> None:
         name = describe(error)
+        # A process that takes too long ends itself, and with it the pool; those that were at work
+        # beside it have lost an attempt, too.
+        late = seconds >= self._config.compression.timeout_seconds
+        if isinstance(error, BrokenProcessPool) and late:
+            name = "timed out"
         self._counters.add("prepared_total", destination=delivery.destination, outcome="error")
         self._log.warning(
             "preparation_failed",
@@ -204,17 +220,3 @@ class Preparation:
         limit = self._destinations[delivery.destination].retry.refusals
         if self._spool.set_refused(delivery, reason, wait_seconds=wait_seconds, limit=limit):
             self._counters.add("failed_total", destination=delivery.destination)
-
-
-def _begin_process() -> None:
-    """Make a process of the pool end with the gateway, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    silence_libraries()
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

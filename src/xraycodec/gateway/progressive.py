@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from xraycodec.errors import CorruptError
 from xraycodec.files.checks import damage_as_corrupt
-from xraycodec.gateway.config import Preview
+from xraycodec.gateway.config import LAYERED_CODEC, Preview
 from xraycodec.gateway.instance import mark_preview
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def preview(data: bytes, settings: Preview) -> bytes:
     Raises:
         XrayCodecError: none can be made of this object.
     """
-    from xraycodec.dicom.encapsulation import XRC_UID, encapsulate
+    from xraycodec.dicom.encapsulation import XRC_UID, encapsulate, is_wrapped
     from xraycodec.dicom.overlays import of_stored_bits
     from xraycodec.files import MAX_PIXELS
     from xraycodec.files.dicom import decode
@@ -56,7 +56,9 @@ def preview(data: bytes, settings: Preview) -> bytes:
     encapsulate(dataset, _codec(settings), uid_policy="standard")
     if dataset.get("LossyImageCompression") != "01" or dataset.SOPInstanceUID == image_uid:
         raise CorruptError("a preview was not marked as lossy")
-    _rename(dataset, image_uid, settings)
+    # An image that is in the private syntax already goes on as it is.
+    is_base = settings.codec == LAYERED_CODEC and not is_wrapped(data)
+    _rename(dataset, image_uid, settings, is_base=is_base)
     return to_file(dataset, XRC_UID)
 
 
@@ -123,14 +125,18 @@ def _add_content(note: Dataset, image: Any, previews: tuple[tuple[str, str], ...
     note.ContentSequence = items
 
 
-def _rename(dataset: Dataset, image_uid: str, settings: Preview) -> None:
+def _rename(dataset: Dataset, image_uid: str, settings: Preview, *, is_base: bool) -> None:
     dataset.SOPInstanceUID = _uid("preview", f"{image_uid} {settings}")
     dataset.SeriesInstanceUID = _uid("series", str(dataset.get("SeriesInstanceUID", "")))
     dataset.SeriesDescription = _DESCRIPTION
-    mark_preview(dataset, image_uid)
+    mark_preview(dataset, image_uid, is_base=is_base)
 
 
 def _codec(settings: Preview) -> Codec:
+    if settings.codec == LAYERED_CODEC:
+        from xraycodec.gateway.layered import front
+
+        return front(settings)
     if settings.codec == "lattice":
         from xraycodec.codecs.lattice import Lattice
 

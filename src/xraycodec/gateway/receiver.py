@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import ssl
 import threading
 from collections.abc import Callable
@@ -12,22 +11,15 @@ from pynetdicom import AE, evt
 from pynetdicom.presentation import AllStoragePresentationContexts, build_context
 from pynetdicom.sop_class import Verification
 
-from xraycodec.errors import ImageError
 from xraycodec.gateway import listener
-from xraycodec.gateway.config import AS_RECEIVED, Config, ServerTls
+from xraycodec.gateway.config import Config, ServerTls
 from xraycodec.gateway.conversion import private_syntax
-from xraycodec.gateway.instance import Identity, describe_received, file_pieces, identify
+from xraycodec.gateway.intake import Intake, Offer
 from xraycodec.gateway.logs import Log, describe
 from xraycodec.gateway.metrics import Counters
-from xraycodec.gateway.records import Arrival, Part, Route
+from xraycodec.gateway.remainder import REMAINDER_UID
 from xraycodec.gateway.spool import Spool
-
-SUCCESS = 0x0000
-NO_DESTINATION = 0x0124  # not authorised
-OUT_OF_RESOURCES = 0xA700
-WRONG_DATA_SET = 0xA900
-CANNOT_UNDERSTAND = 0xC000
-CONFLICT = 0xC111
+from xraycodec.gateway.statuses import OUT_OF_RESOURCES, SUCCESS
 
 _JPEG = "1.2.840.10008.1.2.4."
 STANDARD_SYNTAXES = (
@@ -72,10 +64,9 @@ class Receiver:
         on_received: Callable[[], None],
     ) -> None:
         self._config = config
-        self._spool = spool
         self._log = log
         self._counters = counters
-        self._on_received = on_received
+        self._intake = Intake(config, spool, log, counters, on_received)
         self._memory = listener.MessageLimit(config.limits.instance_bytes, self._too_large)
         self._server: listener.Server | None = None
         self._thread: threading.Thread | None = None
@@ -97,7 +88,7 @@ class Receiver:
             ae,
             (listen.address, listen.port),
             self._config.ae_title,
-            _contexts(),
+            _contexts(remainders=self._config.limits.base_days > 0),
             tls_context(listen.tls) if listen.tls else None,
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._requested),
@@ -160,7 +151,15 @@ class Receiver:
 
     def _store(self, event: Any) -> int:
         try:
-            status, outcome = self._take_in(event)
+            status, outcome = self._intake.take_in(
+                Offer(
+                    sender=str(event.assoc.requestor.ae_title).strip(),
+                    uid=str(event.request.AffectedSOPInstanceUID),
+                    sop_class=str(event.request.AffectedSOPClassUID),
+                    data_set=event.request.DataSet.getbuffer(),
+                    transfer_syntax=str(event.context.transfer_syntax),
+                )
+            )
         except Exception as error:
             # Whatever it was, nothing was promised, and the sender keeps the instance.
             self._log.error("store_failed", error=describe(error))
@@ -170,68 +169,11 @@ class Receiver:
         self._counters.add("received_total", outcome=outcome)
         return status
 
-    def _take_in(self, event: Any) -> tuple[int, str]:
-        sender = str(event.assoc.requestor.ae_title).strip()
-        data_set = event.request.DataSet.getbuffer()
-        syntax = str(event.context.transfer_syntax)
-        if len(data_set) > self._config.limits.instance_bytes:
-            self._log.warning("store_refused", reason="too large", peer=sender)
-            return OUT_OF_RESOURCES, "too large"
-        if not self._has_room(len(data_set)):
-            self._log.error("store_refused", reason="out of resources", peer=sender)
-            return OUT_OF_RESOURCES, "out of resources"
-        try:
-            identity = identify(data_set, syntax)
-        except ImageError as error:
-            self._log.warning("store_refused", peer=sender, error=describe(error))
-            return CANNOT_UNDERSTAND, "cannot understand"
-        asked = (event.request.AffectedSOPInstanceUID, event.request.AffectedSOPClassUID)
-        if asked != (identity.uid, identity.sop_class):
-            self._log.warning("store_refused", peer=sender, reason="UIDs differ from the data set")
-            return WRONG_DATA_SET, "wrong data set"
-        routes = self._routes(identity, sender)
-        name = self._log.pseudonym(identity.uid)
-        if not routes and identity.preview_of is None:
-            self._log.warning("store_refused", instance=name, peer=sender, reason="no destination")
-            return NO_DESTINATION, "no destination"
-        received = describe_received(identity, data_set, syntax)
-        try:
-            arrival = self._spool.store(received, routes, file_pieces(received, data_set, sender))
-        except (OSError, sqlite3.Error) as error:
-            self._log.error("store_refused", instance=name, peer=sender, error=describe(error))
-            return OUT_OF_RESOURCES, "out of resources"
-        if arrival is Arrival.NEW:
-            self._counters.add("received_bytes_total", len(data_set))
-        self._on_received()
-        level = self._log.warning if arrival is Arrival.CONFLICT else self._log.info
-        level("received", instance=name, peer=sender, outcome=arrival.value, bytes=len(data_set))
-        return CONFLICT if arrival is Arrival.CONFLICT else SUCCESS, arrival.value
 
-    def _has_room(self, size_bytes: int) -> bool:
-        limits = self._config.limits
-        # The instance and what is made of it.
-        if self._spool.free_bytes() - 2 * size_bytes < limits.free_bytes:
-            return False
-        return self._spool.ledger.waiting() < limits.queue_instances
-
-    def _routes(self, identity: Identity, sender: str) -> tuple[Route, ...]:
-        """What is owed to whom: the policy."""
-        routes = []
-        for destination in self._config.destinations:
-            if destination.modalities and identity.modality not in destination.modalities:
-                continue
-            if destination.senders and sender not in destination.senders:
-                continue
-            if identity.preview_of is not None and not destination.forward_previews:
-                continue
-            if destination.preview is not None and identity.preview_of is None:
-                routes.append(Route(destination.name, Part.PREVIEW, AS_RECEIVED))
-            routes.append(Route(destination.name, Part.IMAGE, destination.syntax))
-        return tuple(routes)
-
-
-def _contexts() -> list[Any]:
+def _contexts(*, remainders: bool) -> list[Any]:
     syntaxes = [private_syntax(), *STANDARD_SYNTAXES]
+    if remainders:
+        syntaxes.append(REMAINDER_UID)
     # More than 128, the limit for a requestor; an acceptor has none.
     contexts = [
         build_context(context.abstract_syntax, syntaxes)

@@ -41,6 +41,13 @@ class Received:
     preview_of: str | None = None
 
 
+OURSELVES = ""
+"""The destination of a base: it is kept for the remainder of its image, and goes nowhere.
+
+No destination of a configuration has this name.
+"""
+
+
 @dataclass(frozen=True)
 class Route:
     """A delivery that an instance owes: which part, to whom, in which syntax."""

@@ -98,6 +98,25 @@ class Spool:
         """Where the delivery's own file is, or is to be."""
         return self._prepared / str(delivery.id)
 
+    def base(self, delivery: Delivery) -> Path | None:
+        """The file of an image's preview, if its destination has it."""
+        number = self.ledger.base_of(delivery)
+        return None if number is None else self._prepared / str(number)
+
+    def read_base(self, digest: str, image_uid: str) -> bytes | None:
+        """The file of a preview that was received, for the remainder of its image.
+
+        Raises:
+            OSError: the disk is broken.
+        """
+        if not self.ledger.holds_base(digest, image_uid):
+            return None
+        try:
+            return (self._instances / digest).read_bytes()
+        except FileNotFoundError:
+            # Its image came in between, or its days are over.
+            return None
+
     def file_to_send(self, delivery: Delivery) -> Path:
         own = delivery.rendition.own_file
         return self.prepared(delivery) if own else self.source(delivery)
@@ -135,6 +154,11 @@ class Spool:
     def forget(self, days: float) -> int:
         """Forget instances that were done with more than so many days ago."""
         return self.ledger.forget(self._clock() - days * 86400)
+
+    def drop_bases(self, days: float) -> None:
+        """Keep no previews whose images have not come in so many days."""
+        now = self._clock()
+        self._clear(self.ledger.drop_bases(now - days * 86400, now))
 
     def free_bytes(self) -> int:
         """Space left on the file system."""
