@@ -96,7 +96,7 @@ def make_tiny_wavelet_pack(path: Path) -> None:
     from xraycodec.training.wavelet.network import Shape, WaveletNetwork
 
     torch.manual_seed(9)
-    network = WaveletNetwork(Shape(channels=8, pairs=(1, 1, 1), finish=(8, 1)))
+    network = WaveletNetwork(Shape(channels=8, pairs=((1, 1, 1),) * 3, finish=(8, 1)))
     with torch.no_grad():  # heads that say something: untrained ones hardly correct
         for name, weight in network.named_parameters():
             if name.endswith("head.weight"):
@@ -222,6 +222,30 @@ def accepted_lattice() -> dict[str, bytes]:
     }
 
 
+def dimmed(
+    frames: np.ndarray[Any, np.dtype[Any]], padding: int, lowest: int, highest: int
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return frames whose outermost lines are partly padding, as after resampling."""
+    found = frames.astype(np.float64) - padding
+    for axis in (-2, -1):
+        lines = np.moveaxis(found, axis, -2)
+        for line, inside, gain in ((0, 2, 0.5), (1, 2, 1.05), (-1, -3, 0.59), (-2, -3, 1.04)):
+            lines[..., line, :] = lines[..., inside, :] * gain
+    return np.rint(found + padding).clip(lowest, highest).astype(frames.dtype)
+
+
+def behind_circle(
+    frames: np.ndarray[Any, np.dtype[Any]], value: int
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return frames, each four times as large, hidden outside of a circle."""
+    found = np.kron(frames, np.ones((2, 2), frames.dtype))
+    rows, columns = found.shape[-2:]
+    y, x = np.mgrid[:rows, :columns]
+    far = np.hypot(y - rows / 2, x - columns / 2) > min(rows, columns) / 2 - 2
+    found[..., far] = value
+    return found
+
+
 def accepted_wavelet() -> dict[str, bytes]:
     from xraycodec import XRay, compress
     from xraycodec.codecs.wavelet import Wavelet
@@ -270,6 +294,26 @@ def accepted_wavelet() -> dict[str, bytes]:
         ),
         "wavelet-guided-signed-frames": coded(XRay(i10, 10), max_error=0, step=9, **guided),
     }
+    found |= {
+        "wavelet-margins": coded(XRay(dimmed(u8, 0, 0, 255), 8), step=6),
+        "wavelet-margins-padding": coded(
+            XRay(dimmed(u12, 4095, 0, 4095), 12, "MONOCHROME1"), step=20
+        ),
+        "wavelet-margins-frames": coded(XRay(dimmed(i10, 0, -512, 511), 10), step=5),
+        "wavelet-margins-completed": coded(XRay(dimmed(u8, 0, 0, 255), 8), max_error=0, **lossless),
+        "wavelet-margins-8x8": coded(XRay(dimmed(u8[:8, :8] // 2 + 99, 0, 0, 255), 8), step=2),
+    }
+    found |= {
+        "wavelet-shutter": coded(XRay(behind_circle(u8 // 2 + 99, 5), 8), step=6),
+        "wavelet-shutter-frames": coded(XRay(behind_circle(i10 // 2 + 90, -512), 10), step=9),
+        "wavelet-shutter-highest": coded(
+            XRay(dimmed(behind_circle(u12 // 2, 4095), 0, 0, 4095), 12, "MONOCHROME1"),
+            step=40,
+        ),
+        "wavelet-shutter-completed": coded(
+            XRay(behind_circle(u8 // 2 + 99, 5), 8), max_error=0, **lossless
+        ),
+    }
     wavelet._JOINED_BYTES = 0
     found["wavelet-four-layers"] = coded(XRay(u8, 8), step=6)
     found["wavelet-four-layers-frames"] = coded(XRay(i10, 10), step=5)
@@ -280,9 +324,20 @@ def accepted_wavelet() -> dict[str, bytes]:
 def rejected_wavelet(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
     plain, layers = good["wavelet-8-bit"], good["wavelet-four-layers"]
     strips, whole = good["wavelet-strips"], good["wavelet-completed"]
+    margins, small = good["wavelet-margins"], good["wavelet-3x5"]
+    shutter = good["wavelet-shutter"]
     head, parm, data = b"HEAD", b"PARM", b"DATA"
     far = bytearray(plain)
     far[plain.rindex(data) + 12] ^= 1
+
+    def one_word_less(payload: bytearray) -> None:
+        del payload[-4:]
+        payload[14] -= 4
+
+    def one_word_more(payload: bytearray) -> None:
+        payload.extend(bytes(4))
+        payload[14] += 4
+
     return {
         "wavelet-no-such-model": ("ModelError", edit(plain, head, put(32, bytes(32)))),
         "wavelet-not-exact": ("CorruptError", edit(plain, head, put(2, b"\0"))),
@@ -291,6 +346,21 @@ def rejected_wavelet(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
         "wavelet-joined-strips": ("CorruptError", edit(strips, head, put(5, b"\0"))),
         "wavelet-version-2": ("UnsupportedFormatError", edit(plain, parm, put(0, b"\2"))),
         "wavelet-unknown-flag": ("UnsupportedFormatError", edit(plain, parm, put(1, b"\x80"))),
+        "wavelet-margins-cut": ("CorruptError", edit(margins, parm, lambda p: p.__delitem__(-1))),
+        "wavelet-margins-too-long": ("CorruptError", edit(margins, parm, lambda p: p.append(0))),
+        "wavelet-margins-small-frame": (
+            "CorruptError",
+            edit(edit(small, parm, put(1, b"\2")), parm, lambda p: p.extend(bytes(12))),
+        ),
+        "wavelet-margins-other-gain": (
+            "CorruptError",  # as the digest says
+            edit(margins, parm, put(18, b"\x50")),
+        ),
+        "wavelet-shutter-mask-runs-out": ("CorruptError", edit(shutter, parm, one_word_less)),
+        "wavelet-shutter-mask-too-long": ("CorruptError", edit(shutter, parm, one_word_more)),
+        "wavelet-shutter-too-long": ("CorruptError", edit(shutter, parm, lambda p: p.append(0))),
+        "wavelet-shutter-size": ("CorruptError", edit(shutter, parm, put(14, b"\xff\xff\xff\xff"))),
+        "wavelet-shutter-value": ("CorruptError", edit(shutter, parm, put(18, b"\4\0\0\0"))),
         "wavelet-step-0": ("CorruptError", edit(plain, parm, put(2, bytes(4)))),
         "wavelet-step-too-fine": ("CorruptError", edit(plain, parm, put(2, b"\1\0\0\0"))),
         "wavelet-values-reversed": ("CorruptError", edit(plain, parm, put(6, b"\xff\xff\0\0"))),

@@ -35,7 +35,7 @@ from xraycodec.training.wavelet import transform
 from xraycodec.training.wavelet.export import cell_graph, export
 from xraycodec.training.wavelet.network import CellNetwork, Shape, WaveletNetwork, describe
 
-SHAPE = Shape(channels=8, pairs=(2, 1, 1), components=2, finish=(8, 1))
+SHAPE = Shape(channels=8, pairs=((2, 1, 1),) * 3, components=2, finish=(8, 1))
 SIDE = 64
 
 

@@ -28,10 +28,10 @@ from xraycodec.training.wavelet.loop import (
     draw_whole,
     low_pass_bands,
 )
-from xraycodec.training.wavelet.network import Shape
+from xraycodec.training.wavelet.network import Shape, WaveletNetwork
 from xraycodec.training.wavelet.weights import load_weights, save_weights
 
-SHAPE = Shape(channels=8, pairs=(1, 1, 1), components=2, finish=(8, 1))
+SHAPE = Shape(channels=8, pairs=((1, 1, 1),) * 3, components=2, finish=(8, 1))
 SETTINGS = Settings(
     SHAPE, batch=2, crop=32, whole=2, dead_zone_steps=2, steps=4, warm_up=2, learning_rate=4e-3,
     validate_every=2, validation_images=2, validation_crop=32, quantise_from=0.5,
@@ -120,6 +120,25 @@ def test_weights_to_go_on_from(tmp_path: Path) -> None:
         load_weights(tmp_path / "none.safetensors", SHAPE)
 
 
+def test_larger_networks_go_on_from_smaller_ones(tmp_path: Path) -> None:
+    """Deeper and with more sets, they begin as what they came from."""
+    run = trainer(tmp_path / "run")
+    run.run(lambda line: None)
+    save_weights(run.average, SHAPE, tmp_path / "w.safetensors")
+    larger = replace(SHAPE, pairs=((1, 1, 1), (2, 1, 1), (1, 1, 2), (2, 3, 2), (1, 1, 1)))
+    grown = WaveletNetwork(larger)
+    grown.load_state_dict(load_weights(tmp_path / "w.safetensors", larger))
+    crops = torch.from_numpy(radiographs()[:2, None].astype(np.float32)) / 7
+    with torch.no_grad():
+        grown.quantise()
+        before, after = run.averaged()(crops, 0.12), grown(crops, 0.12)
+    assert torch.equal(before.bits, after.bits)
+    assert torch.equal(before.pixels, after.pixels)
+    for smaller in (((1, 1, 1),) * 2, ((1, 1, 1), (1, 1, 1), (1, 1, 0))):
+        with pytest.raises(ModelError, match="pairs"):
+            load_weights(tmp_path / "w.safetensors", replace(SHAPE, pairs=smaller))
+
+
 def test_metrics_are_json_lines(tmp_path: Path) -> None:
     run = trainer(tmp_path / "run")
     seen: list[Any] = []
@@ -146,13 +165,13 @@ def test_drawing_depends_on_seed_and_step_alone() -> None:
     assert SETTINGS.thrift[0] <= thrift <= SETTINGS.thrift[1]
 
 
-def test_whole_images_are_drawn_as_bands_of_level_3() -> None:
+def test_whole_images_are_drawn_as_bands_of_level_2() -> None:
     images = np.full((2, 64, 64), 77, np.uint8)
     bands = low_pass_bands(images)
-    assert bands.shape == (2, 8, 8)
-    np.testing.assert_allclose(bands, 8 * 77, rtol=1e-4)
+    assert bands.shape == (2, 16, 16)
+    np.testing.assert_allclose(bands, 4 * 77, rtol=1e-4)
     found, steps = draw_whole(low_pass_bands(radiographs()), SETTINGS, 3)
-    assert found.shape == (2, 1, 8, 8)
+    assert found.shape == (2, 1, 16, 16)
     assert steps.shape == (2,)
 
 

@@ -104,8 +104,8 @@ def wavelet(
     interrupted run goes on when the same command is given again.
     """
     train_options.need_torch()
-    from xraycodec.training.lattice.images import load_images
     from xraycodec.training.wavelet.finish import FinishSettings, train_finish
+    from xraycodec.training.wavelet.images import load_plain_images
     from xraycodec.training.wavelet.loop import Settings, Trainer
     from xraycodec.training.wavelet.network import Shape
 
@@ -125,7 +125,7 @@ def wavelet(
     out.mkdir(parents=True, exist_ok=True)
     try:
         images = {
-            split: load_images(data, split, out.parent / "images")
+            split: load_plain_images(data, split, out.parent / "images")
             for split in ("train", "validation")
         }
     except (OSError, ValueError, ImageError) as error:

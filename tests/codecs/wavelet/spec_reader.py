@@ -258,12 +258,14 @@ class Model:
     components: int
     bits: int
     networks: Mapping[str, Graph]
+    sets: int
 
     @staticmethod
     def of(pack: ModelPack) -> Model:
         p = pack.properties
         networks = {name[:-5]: read_graph(data) for name, data in pack.members.items()}
-        return Model(p["channels"], p["components"], p["parameter_bits"], networks)
+        numbers = p["channels"], p["components"], p["parameter_bits"]
+        return Model(*numbers, networks, p.get("sets", 3))
 
     def correction(self, n: np.int32) -> int:
         """Section 6.1, step 3.4."""
@@ -281,7 +283,7 @@ def decode_level(
     for (i, j), cell in cells.items():
         x[0, 12:22, i, j] = cell.channels
     found: dict[tuple[int, int, int, int], int] = {}
-    name = f"set-{min(level, 3) - 1}"
+    name = f"set-{min(level, model.sets) - 1}"
     if payload is not None and payload.reaches[level]:
         strips = [
             Strip(rows, stream, model.components, model.bits - 8, payload.reaches[level])
@@ -370,6 +372,46 @@ def finish(plane: Plane, state: Any, model: Model) -> Plane:
     ]
 
 
+def put_back_margins(
+    pixels: Plane, padding: int, gains: Sequence[int], lowest: int, highest: int
+) -> None:
+    """Section 2.3."""
+    for place, gain in enumerate(gains):
+        line = (0, 1, -1, -2)[place % 4]
+        if gain == 128:
+            continue
+        for k in range(len(pixels) if place > 3 else len(pixels[0])):
+            r, c = (k, line) if place > 3 else (line, k)
+            scaled = padding + (((pixels[r][c] - padding) * gain + 64) >> 7)
+            pixels[r][c] = clip(scaled, lowest, highest)
+
+
+def read_shutter(data: bytes, rows: int, columns: int) -> tuple[int, list[list[bool]], bytes]:
+    """spec/wavelet-shutter.md: the value, the mask and the bytes after the shutter."""
+    size, value = struct.unpack_from("<Ii", data)
+    assert len(data) >= 8 + size
+    stream = mixture.Stream(np.frombuffer(data[8 : 8 + size], "<u4").tolist())
+    near = [(0, -1), (0, -2), *((-1, c) for c in range(-4, 5)), *((-2, c) for c in range(-2, 3))]
+    hidden: dict[tuple[int, int], bool] = {}
+    chances: defaultdict[tuple[bool, ...], int] = defaultdict(lambda: 2**23)
+    counts: defaultdict[tuple[bool, ...], int] = defaultdict(int)
+    for r, c in np.ndindex(rows, columns):
+        context = tuple(hidden.get((r + y, c + x), True) for y, x in near)
+        p, pace = chances[context], 2 * counts[context] + 3
+        assert 0 < p < mixture.WHOLE
+        hidden[r, c] = stream.state % mixture.WHOLE < p
+        if hidden[r, c]:
+            stream.pop(0, p)
+            chances[context] += 2 * (mixture.WHOLE - p) // pace
+        else:
+            stream.pop(p, mixture.WHOLE - p)
+            chances[context] -= 2 * p // pace
+        counts[context] = min(counts[context] + 1, 14)
+    stream.end()
+    mask = [[hidden[r, c] for c in range(columns)] for r in range(rows)]
+    return value, mask, data[8 + size :]
+
+
 def decode(container: Container, pack: ModelPack, layers: int = 4, level: int = 0) -> Any:
     """Pixels, ``(frame, row, column)``, by the first layers, at a level."""
     header = container.header
@@ -379,8 +421,15 @@ def decode(container: Container, pack: ModelPack, layers: int = 4, level: int = 
     if joined:
         half = (-(-header.rows // 2), -(-header.columns // 2))
         assert len(strips_of(1, cells_of(half))) == 1
-    version, flags, q, lowest, highest = struct.unpack("<BBIii", container.parameters)
-    assert (version, flags) == (1, 0)
+    version, flags, q, lowest, highest = struct.unpack_from("<BBIii", container.parameters)
+    assert (version, flags & ~6) == (1, 0)
+    rest = bytes(container.parameters[14:])
+    margins = struct.unpack("<i8B", rest[:12]) if flags & 2 else (0, *8 * (128,))
+    rest = rest[12:] if flags & 2 else rest
+    value, mask = 0, [[False] * header.columns] * header.rows
+    if flags & 4:
+        value, mask, rest = read_shutter(rest, header.rows, header.columns)
+    assert not rest
     shapes = shapes_of(header.rows, header.columns)
     last = min(level, len(shapes) - 1)
     d = 16 + min(last, 6)
@@ -395,11 +444,16 @@ def decode(container: Container, pack: ModelPack, layers: int = 4, level: int = 
             shapes[0], payloads, Model.of(pack), last, joined=joined,
             to_the_end=not (joined and last),
         )  # fmt: skip
-        frames.append(
-            [
-                [clip(middle + ((x * q + (1 << (d - 1))) >> d), lowest, highest) for x in row]
-                for row in plane
-            ]
-        )
+        pixels = [
+            [clip(middle + ((x * q + (1 << (d - 1))) >> d), lowest, highest) for x in row]
+            for row in plane
+        ]
+        if not level:
+            put_back_margins(pixels, margins[0], margins[1:], lowest, highest)
+        for i, row in enumerate(pixels):
+            for j in range(len(row)):
+                if mask[i << last][j << last]:
+                    row[j] = value
+        frames.append(pixels)
     every = 1 << (level - last)
     return np.array(frames)[:, ::every, ::every]

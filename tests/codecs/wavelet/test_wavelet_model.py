@@ -69,6 +69,23 @@ def test_a_sound_pack_loads(load: Load) -> None:
     assert len(model.syntheses) == 3
 
 
+@pytest.mark.parametrize("sets", [1, 2, 5, 8])
+def test_sets_are_as_many_as_the_pack_says(
+    load: Load, to_onnx: Callable[[Graph], bytes], sets: int
+) -> None:
+    wanted = members(to_onnx, sets=sets)
+    missing = {name.removesuffix(".onnx"): wanted.get(name) for name in members(to_onnx) | wanted}
+    load(properties(sets=sets), **missing)
+    model = model_by_name("wavelet", 1)
+    assert (len(model.phases), len(model.syntheses)) == (sets, sets)
+
+
+@pytest.mark.parametrize("sets", [0, 9, -1, True, "3", 2.0])
+def test_sets_out_of_range(load: Load, sets: object) -> None:
+    with pytest.raises(ModelError, match=r"has sets = .*; allowed are 1 to 8"):
+        load(properties(sets=sets))
+
+
 def test_another_codec(load: Load) -> None:
     with pytest.raises(ModelError, match="'odd' serves codec 'LTTC', not 'WAVE'"):
         load(properties(), codec="LTTC")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xraycodec.codecs.wavelet.geometry import ORTHONORMAL_LEVELS
+from xraycodec.codecs.wavelet.margins import Margins
 from xraycodec.codecs.wavelet.parameters import MAX_STEP, Parameters, finest_step
 from xraycodec.errors import CorruptError, UnsupportedFormatError
 
@@ -24,14 +26,17 @@ def packed(
 def parameters(draw: st.DrawFn) -> Parameters:
     lowest = draw(st.integers(-32768, 65535))
     highest = draw(st.integers(lowest, lowest + 65535))
-    return Parameters(draw(st.integers(finest_step(lowest, highest), MAX_STEP)), lowest, highest)
+    gains = st.tuples(*8 * [st.integers(0, 255)])
+    margins = draw(st.none() | st.builds(Margins, st.integers(-(1 << 31), (1 << 31) - 1), gains))
+    step = draw(st.integers(finest_step(lowest, highest), MAX_STEP))
+    return Parameters(step, lowest, highest, margins=margins)
 
 
 @settings(max_examples=80, deadline=None)
 @given(parameters())
 def test_what_is_written_is_read(written: Parameters) -> None:
     data = written.to_bytes()
-    assert len(data) == 14
+    assert len(data) == (26 if written.margins else 14)
     assert Parameters.from_bytes(data) == written
 
 
@@ -40,6 +45,7 @@ def test_what_is_written_is_read(written: Parameters) -> None:
 def test_pixels_come_back_to_within_half_a_level_of_the_fraction(
     given: Parameters, seed: int
 ) -> None:
+    given = replace(given, margins=None)
     rng = np.random.default_rng(seed)
     pixels = rng.integers(given.lowest, given.highest + 1, (3, 4))
     steps = given.to_steps(pixels)
@@ -86,7 +92,7 @@ def test_other_versions(version: int) -> None:
         Parameters.from_bytes(packed(version=version))
 
 
-@pytest.mark.parametrize("flag", range(1, 8))
+@pytest.mark.parametrize("flag", range(3, 8))
 def test_other_flags(flag: int) -> None:
     with pytest.raises(UnsupportedFormatError, match="flags 0x"):
         Parameters.from_bytes(packed(flags=1 << flag))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import spec_reader
-from wavelet_building import noise, smooth
+from wavelet_building import forget_models, noise, smooth, tiny_pack
 
 from xraycodec.codecs.wavelet import Wavelet, geometry
 from xraycodec.codecs.wavelet.coder import MAX_REACH_BITS, Decoder
 from xraycodec.codecs.wavelet.model import model_by_name
 from xraycodec.codecs.wavelet.walk import walk
 from xraycodec.container import parse
-from xraycodec.exact.pack import find_pack
+from xraycodec.exact.pack import SEARCH_PATH, find_pack
 from xraycodec.image import XRay
 from xraycodec.parts import decompress_part
 from xraycodec.pipeline import compress, decompress
@@ -121,3 +123,19 @@ def test_values_that_no_image_has(seed: int, monkeypatch: pytest.MonkeyPatch) ->
     )
     np.testing.assert_array_equal(found, expected)
     assert np.abs(found).max() > 1 << 22
+
+
+@pytest.mark.parametrize("sets", [1, 5])
+def test_levels_are_served_by_as_many_sets_as_there_are(
+    sets: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact_export = pytest.importorskip("xraycodec.training.exact_export", reason="needs onnx")
+    pack = tiny_pack(exact_export.to_onnx, sets)
+    (tmp_path / "wavelet.xrcpack").write_bytes(pack)
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    forget_models()
+    data = compress(smooth(70, 66), Wavelet(step=4, threads=1))
+    container = parse(data)
+    pixels = spec_reader.decode(container, find_pack(container.header.model))
+    np.testing.assert_array_equal(pixels, decompress(data, threads=1).frames)
+    forget_models()

@@ -101,8 +101,12 @@ class TestStep:
 
     def test_a_finer_one_than_there_is(self) -> None:
         image = smooth(20, 20, 16)
-        data = compress(image, Wavelet(step=1, threads=1))
-        assert step_of(data) == finest_step(*_range(image)) > 256
+        finest = finest_step(*_range(image))
+        assert finest > 256
+        with pytest.raises(OptionError, match=rf"step 1; values .* take {finest / 256:g} or more"):
+            compress(image, Wavelet(step=1, threads=1))
+        data = compress(image, Wavelet(step=finest / 256, threads=1))
+        assert step_of(data) == finest
 
     def test_quality_is_relative_to_the_range(self) -> None:
         steps = [step_of_quality(quality, 0, 255) for quality in range(0, 101, 10)]

@@ -94,16 +94,19 @@ def mixtures(components: int = COMPONENTS) -> int:
 
 
 def members(
-    to_onnx: Callable[[Graph], bytes], seed: int = 0, components: int = COMPONENTS
+    to_onnx: Callable[[Graph], bytes],
+    seed: int = 0,
+    components: int = COMPONENTS,
+    sets: int = SETS,
 ) -> dict[str, bytes]:
     rng = np.random.default_rng(seed)
     phases = {
         phase_member(number, index): to_onnx(cell_graph(rng, mixtures(components)))
-        for number in range(SETS)
+        for number in range(sets)
         for index in range(len(PHASES))
     }
     syntheses = {
-        synthesis_member(number): to_onnx(cell_graph(rng, CORRECTIONS)) for number in range(SETS)
+        synthesis_member(number): to_onnx(cell_graph(rng, CORRECTIONS)) for number in range(sets)
     }
     return {**phases, **syntheses, FINISH_MEMBER: to_onnx(finish_graph(rng))}
 
@@ -117,8 +120,9 @@ def properties(**changed: object) -> dict[str, object]:
     }
 
 
-def tiny_pack(to_onnx: Callable[[Graph], bytes]) -> bytes:
-    return build_pack("wavelet", CODEC_ID, properties(), members(to_onnx))
+def tiny_pack(to_onnx: Callable[[Graph], bytes], sets: int = SETS) -> bytes:
+    said = {"sets": sets} if sets != SETS else {}
+    return build_pack("wavelet", CODEC_ID, properties(**said), members(to_onnx, sets=sets))
 
 
 def smooth(

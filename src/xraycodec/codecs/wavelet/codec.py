@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from xraycodec.codecs.base import Codec, Encoded, Part, Progress, header_for, no_progress, whole
 from xraycodec.codecs.lattice.codec import PROFILES, Profile
 from xraycodec.codecs.lattice.threads import run_jobs, split_threads
 from xraycodec.codecs.wavelet import completion, completion_encoding
 from xraycodec.codecs.wavelet.coder import Encoder, Thrift
+from xraycodec.codecs.wavelet.content import Content
 from xraycodec.codecs.wavelet.decoding import decode_part, payloads_of
 from xraycodec.codecs.wavelet.geometry import LAYERS, levels
 from xraycodec.codecs.wavelet.model import CODEC_ID, Model, model_by_name
@@ -135,17 +137,22 @@ class Wavelet(Codec):
 
     def _base(self, image: XRay, progress: Progress) -> Encoded:
         """The image as it is without a completion."""
-        lowest, highest = int(image.frames.min()), int(image.frames.max())
+        content = Content.of(image.frames)
+        lowest, highest = content.lowest, content.highest
         bounds = bounds_of(lowest, highest)
         first = step_of_quality(
             DEFAULT_QUALITY if self.quality is None else self.quality, lowest, highest
         )
         if self.step is not None:
-            wanted = round(self.step * (1 << STEP_BITS))
-            first = min(max(wanted, bounds[0]), max(bounds[1], wanted))
+            first = round(self.step * (1 << STEP_BITS))
+            if first < bounds[0]:
+                raise OptionError(
+                    f"step {self.step:g}; values from {lowest} to {highest} take"
+                    f" {bounds[0] / (1 << STEP_BITS):g} or more"
+                )
 
         def at(step: int, progress: Progress = no_progress) -> Encoded:
-            return self._encode(image, Parameters(step, lowest, highest), progress)
+            return self._encode(image, content, step, progress)
 
         if self.psnr is not None:
             return _at_psnr(at, image, self.psnr, first, bounds)
@@ -155,14 +162,30 @@ class Wavelet(Codec):
             return _at_size(at, image, size, first, bounds)
         return at(first, progress)
 
-    def _encode(self, image: XRay, parameters: Parameters, progress: Progress) -> Encoded:
-        frames = image.frames
+    def _encode(
+        self,
+        image: XRay,
+        content: Content,
+        step: int,
+        progress: Progress,
+    ) -> Encoded:
+        frames, margins = content.at(step)
+        shutter = content.shutter
+        parameters = Parameters(
+            step,
+            content.lowest,
+            content.highest,
+            margins=margins,
+            shutter=shutter.coded if shutter else None,
+        )
         pool_threads, inner_threads = split_threads(self.threads, len(frames))
         model = model_by_name(self.model, inner_threads)
-        decoded = np.empty_like(frames)
+        decoded = np.empty_like(image.frames)
 
         def work(number: int) -> Encoder:
             coder, pixels = self._frame(frames[number], parameters, model, inner_threads)
+            if shutter:
+                shutter.put_back(pixels)
             decoded[number] = pixels
             return coder
 
@@ -180,8 +203,8 @@ class Wavelet(Codec):
         return Encoded(header, parameters.to_bytes(), payloads, decoded)
 
     def _frame(
-        self, frame: Pixels, parameters: Parameters, model: Model, threads: int
-    ) -> tuple[Encoder, Pixels]:
+        self, frame: npt.NDArray[np.integer], parameters: Parameters, model: Model, threads: int
+    ) -> tuple[Encoder, npt.NDArray[np.int32]]:
         """What was coded of a frame, and what it decodes to."""
         from xraycodec.codecs.wavelet.transform import analyse
 
@@ -192,9 +215,7 @@ class Wavelet(Codec):
             thrift = Thrift(1 << 7, round(_PRICE * (1 << 16)))
         coder = Encoder(bands, low, shapes, model, thrift, threads)
         found = walk(shapes[0], model, coder)
-        pixels: Pixels = np.empty_like(frame)
-        pixels[:] = parameters.to_pixels(found)
-        return coder, pixels
+        return coder, parameters.to_pixels(found)
 
     def _payloads(self, coders: Sequence[Encoder]) -> list[bytes]:
         """Payloads of all frames in coding order: in four layers, or in one if that is shorter.

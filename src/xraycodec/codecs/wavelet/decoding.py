@@ -12,6 +12,7 @@ from xraycodec.codecs.lattice.threads import run_jobs, split_threads
 from xraycodec.codecs.wavelet import completion
 from xraycodec.codecs.wavelet.coder import Decoder
 from xraycodec.codecs.wavelet.geometry import LAYERS, cells, levels, strips
+from xraycodec.codecs.wavelet.margins import LEAST_SIDE
 from xraycodec.codecs.wavelet.model import model_by_digest
 from xraycodec.codecs.wavelet.parameters import Parameters
 from xraycodec.codecs.wavelet.walk import walk
@@ -114,6 +115,12 @@ def decode_part(
             f"WAVE values are {read.lowest} to {read.highest}; {header.bits_stored} bits stored"
             f" allow {low} to {high}"
         )
+    if read.margins and min(header.rows, header.columns) < LEAST_SIDE:
+        raise CorruptError(
+            f"WAVE parameters have margins for frames of {header.rows} x {header.columns} pixels;"
+            f" sides are at least {LEAST_SIDE}"
+        )
+    shutter = read.shutter.decode(header.rows, header.columns) if read.shutter else None
     pool_threads, inner_threads = split_threads(threads, header.frames)
     model = model_by_digest(header.model, inner_threads)
     shapes = levels(header.rows, header.columns)
@@ -138,6 +145,8 @@ def decode_part(
         if not joined or not level:  # else there is more in the payload
             coder.end()
         found = read.to_pixels(found, level)
+        if shutter:
+            shutter.put_back(found, level)
         extra = 1 << (part.level - level)
         pixels[frame] = found[::extra, ::extra][rows, columns]
 

@@ -30,7 +30,7 @@ BAND_PLACES = ((0, 1), (1, 0), (1, 1))
 """Row and column of each band's first coefficient where bands lie interleaved."""
 
 SETS = 3
-"""Sets of networks."""
+"""Sets of networks, unless a model says otherwise."""
 
 CELL = 4
 """Coefficients of a band in a cell."""
@@ -48,9 +48,9 @@ _SMALLEST = 2
 _STRIP_CELLS = 1 << 16
 
 
-def set_of(level: int) -> int:
-    """The set that serves a level, 1 the finest: 1 and 2 have their own, the rest share one."""
-    return min(level, SETS) - 1
+def set_of(level: int, sets: int) -> int:
+    """Which of so many sets serves a level, 1 the finest: each has one, the rest share the last."""
+    return min(level, sets) - 1
 
 
 def levels(rows: int, columns: int) -> list[tuple[int, int]]:

@@ -24,6 +24,7 @@ MAX_CHANNELS = 256
 MAX_COMPONENTS = 8
 PARAMETER_BITS = (8, 24)
 """Least and most."""
+MAX_SETS = 8
 FINISH_MEMBER = "finish.onnx"
 
 
@@ -87,6 +88,7 @@ def _load(pack: ModelPack, threads: int) -> Model:
     channels = _integer(pack, "channels", 1, MAX_CHANNELS)
     components = _integer(pack, "components", 1, MAX_COMPONENTS)
     parameter_bits = _integer(pack, "parameter_bits", *PARAMETER_BITS)
+    sets = _integer(pack, "sets", 1, MAX_SETS) if "sets" in pack.properties else SETS
     mixtures = BANDS * (3 * components - 1)
     carried = {"state": Tensor(channels, Kind.UNSIGNED)}
     phases = tuple(
@@ -96,7 +98,7 @@ def _load(pack: ModelPack, threads: int) -> Model:
             )
             for index in range(len(PHASES))
         )
-        for number in range(SETS)
+        for number in range(sets)
     )
     syntheses = tuple(
         _network(
@@ -107,7 +109,7 @@ def _load(pack: ModelPack, threads: int) -> Model:
             (BANDS + 1) * CELL,
             threads,
         )
-        for number in range(SETS)
+        for number in range(sets)
     )
     finish = _network(pack, FINISH_MEMBER, FINISH_FEATURES + channels, {}, CELL, threads)
     return Model(

@@ -129,7 +129,7 @@ def _level(
     from xraycodec.codecs.wavelet import features
     from xraycodec.codecs.wavelet.transform import synthesise
 
-    number = set_of(level)
+    number = set_of(level, len(model.syntheses))
     shape = (low.shape[0], low.shape[1])
     height, width = cells(shape)
     scales = np.empty((height, width), np.uint8)

@@ -58,13 +58,14 @@ def export(network: WaveletNetwork, name: str, properties: dict[str, object]) ->
         ModelError: a bound of spec/network.md does not hold.
     """
     network = network.cpu()
+    sets = len(network.shape.pairs)
     networks = {
         **{
             phase_member(number, index): network.network(number, index)
-            for number in range(SETS)
+            for number in range(sets)
             for index in range(len(PHASES))
         },
-        **{synthesis_member(n): network.network(n, len(PHASES)) for n in range(SETS)},
+        **{synthesis_member(n): network.network(n, len(PHASES)) for n in range(sets)},
         FINISH_MEMBER: network.finish,
     }
     unit_bits = int(np.log2(ACTIVATION_UNIT))
@@ -82,6 +83,7 @@ def export(network: WaveletNetwork, name: str, properties: dict[str, object]) ->
             "channels": network.shape.channels,
             "components": network.shape.components,
             "parameter_bits": parameter_bits,
+            **({"sets": sets} if sets != SETS else {}),
             **properties,
         },
         members,

@@ -23,7 +23,7 @@ from xraycodec.training.wavelet.weights import SUFFIX, load_weights
 CHECKPOINT_VERSION = 1
 VALIDATION_STEPS = (2.0, 5.0, 12.0, 30.0)
 """Quantisation steps of the validation, in grey levels of 8 bits."""
-WHOLE_BELOW = 3
+WHOLE_BELOW = 2
 """Level whose low-pass band stands for a whole image."""
 THRIFT = 0.12
 """The encoder's own, which validation uses."""

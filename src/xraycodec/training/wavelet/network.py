@@ -19,7 +19,6 @@ from xraycodec.codecs.wavelet.geometry import (
     FINISH_FEATURES,
     ORTHONORMAL_LEVELS,
     PHASES,
-    SETS,
     set_of,
 )
 from xraycodec.training.lattice.network import (
@@ -47,13 +46,14 @@ class Shape:
 
     Attributes:
         channels: of every hidden layer.
-        pairs: residual pairs of the first phase, each other phase, and the synthesis.
+        pairs: of each set of levels, the finest first: residual pairs of the first phase, each
+            other phase, and the synthesis. Coarse levels have few cells: depth costs little there.
         components: logistic distributions in a mixture.
         finish: channels and residual pairs of the network that corrects the image itself.
     """
 
     channels: int = 32
-    pairs: tuple[int, int, int] = (2, 1, 2)
+    pairs: tuple[tuple[int, int, int], ...] = ((2, 1, 2), (2, 1, 2), (3, 2, 3), (3, 2, 3))
     components: int = 2
     finish: tuple[int, int] = (24, 1)
 
@@ -95,8 +95,9 @@ class CellNetwork(nn.Module):
         return F.conv2d(x, weight, layer.bias, padding=layer.kernel_size[0] // 2)
 
     def _activate(self, x: Tensor, low: float = 0.0, high: float = ACTIVATION_PEAK) -> Tensor:
-        if self.quantised:
-            x = round_through(x * ACTIVATION_UNIT) / ACTIVATION_UNIT
+        if self.quantised:  # rounding and clipping at once; gradients pass within the range
+            lowest, highest = round(low * ACTIVATION_UNIT), round(high * ACTIVATION_UNIT)
+            return torch.fake_quantize_per_tensor_affine(x, 1 / ACTIVATION_UNIT, 0, lowest, highest)
         return F.hardtanh(x, low, high)
 
     def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,6 +106,7 @@ class CellNetwork(nn.Module):
         weight = quantise_weight(self.entry.weight) if self.quantised else self.entry.weight
         bias = bias_of(self.entry) - CENTRE * weight[:, : self.features].sum((1, 2, 3))
         stored = torch.cat([features + CENTRE, state], 1)
+        stored = stored.contiguous(memory_format=torch.channels_last)
         h = self._activate(F.conv2d(stored, weight, bias, padding=1))
         for first, second in self.layer_pairs():
             u = self._activate(self._convolve(first, h))
@@ -140,7 +142,6 @@ class WaveletNetwork(nn.Module):
         super().__init__()
         self.shape = shape
         parameters = BANDS * (3 * shape.components - 1)
-        first, other, last = shape.pairs
         self.sets = nn.ModuleList(
             nn.ModuleList(
                 [CellNetwork(FEATURES, shape.channels, parameters, first, shape.channels)]
@@ -150,7 +151,7 @@ class WaveletNetwork(nn.Module):
                 ]
                 + [CellNetwork(FEATURES, shape.channels, (BANDS + 1) * CELL, last, shape.channels)]
             )
-            for _ in range(SETS)
+            for first, other, last in shape.pairs
         )
         width, pairs = shape.finish
         self.finish = CellNetwork(FINISH_FEATURES, shape.channels, CELL, pairs, width)
@@ -225,7 +226,7 @@ class WaveletNetwork(nn.Module):
         thrift: float,
         dead_zone: float | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        number = set_of(level)
+        number = set_of(level, len(self.sets))
         unit, details = describe(known, level)
         targets = _unflatten(F.pixel_unshuffle(bands, 2), BANDS)
         coded = torch.zeros_like(targets)
@@ -332,14 +333,23 @@ def code_lengths(parameters: Tensor, unit: Tensor, value: Tensor) -> Tensor:
 @torch.no_grad()
 def choose(target: Tensor, parameters: Tensor, unit: Tensor, thrift: float) -> Tensor:
     """The integers that cost least: of the nearest, the one before it, and zero."""
-    parts = mixture(parameters, unit)
-    nearest = target.round()
-    lower = nearest - nearest.sign()
-    best = nearest
-    least = (target - nearest).square() + thrift * _lengths(*parts, nearest)
-    for other in (lower, torch.zeros_like(nearest)):
-        cost = (target - other).square() + thrift * _lengths(*parts, other)
+    best = target.round()
+    # Most are nearest to zero, which leaves no choice: only the others are looked at.
+    open_ = best != 0
+    wide = unit.unsqueeze(1).expand(-1, BANDS, -1, -1, -1).squeeze(2)
+    parts = mixture(parameters.movedim(2, -1)[open_][:, None, :, None, None], _column(wide[open_]))
+    value, nearest = _column(target[open_]), _column(best[open_])
+    found = nearest
+    least = (value - nearest).square() + thrift * _lengths(*parts, nearest)
+    for other in (nearest - nearest.sign(), torch.zeros_like(nearest)):
+        cost = (value - other).square() + thrift * _lengths(*parts, other)
         better = cost < least
-        best = torch.where(better, other, best)
+        found = torch.where(better, other, found)
         least = torch.where(better, cost, least)
+    best[open_] = found.flatten()
     return best
+
+
+def _column(values: Tensor) -> Tensor:
+    """Values as a batch of one band of one cell each."""
+    return values[:, None, None, None]
