@@ -112,18 +112,24 @@ def _rnn_conv(parameters: bytes) -> dict[str, Any]:
 
 
 def _wavelet(parameters: bytes, layer_bytes: tuple[int, ...]) -> dict[str, Any]:
-    """The parts of a file with a completion."""
+    """How it was quantised, what was taken off the image, and the parts above each other."""
     from xraycodec.codecs.wavelet.geometry import LAYERS
-    from xraycodec.codecs.wavelet.parameters import Parameters
+    from xraycodec.codecs.wavelet.parameters import STEP_BITS, Parameters
     from xraycodec.errors import FormatError
 
     try:
-        completion = Parameters.from_bytes(parameters).completion
+        read = Parameters.from_bytes(parameters)
     except FormatError:
         return {}
+    facts: dict[str, Any] = {
+        "step": read.step / (1 << STEP_BITS),
+        "margins": read.margins is not None,
+        "shutter_bytes": len(read.shutter.stream) if read.shutter else 0,
+    }
+    completion = read.completion
     if completion is None:
-        return {}
-    return {
+        return facts
+    return facts | {
         "base_bytes": sum(layer_bytes[:LAYERS]),
         "completion_bytes": sum(layer_bytes[LAYERS:]),
         "completion_model": completion.model.hex(),
@@ -169,12 +175,20 @@ def as_text(values: dict[str, Any]) -> str:
 
 
 def _parts(values: dict[str, Any]) -> list[str]:
-    """A line for the base and the completion of a file that has both."""
-    if "base_bytes" not in values:
+    """What a wavelet file is made of: a line, and one for base and completion if it has both."""
+    if "step" not in values:
         return []
+    lines = [
+        f"  wavelet  step {values['step']:.4g}"
+        + (", margins" if values["margins"] else "")
+        + (f", shutter of {values['shutter_bytes']} bytes" if values["shutter_bytes"] else "")
+    ]
+    if "base_bytes" not in values:
+        return lines
     base, completion = values["base_bytes"], values["completion_bytes"]
     ratio = f" ({values['pixel_bytes'] / base:.2f}:1)" if base else ""
     model = values["completion_model_name"] or values["completion_model"]
     return [
-        f"  parts    base {human_size(base)}{ratio}, completion {human_size(completion)}, {model}"
+        *lines,
+        f"  parts    base {human_size(base)}{ratio}, completion {human_size(completion)}, {model}",
     ]

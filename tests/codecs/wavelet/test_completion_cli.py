@@ -13,6 +13,7 @@ from wavelet_building import smooth
 
 from xraycodec.cli import xrc
 from xraycodec.codecs.wavelet import Wavelet
+from xraycodec.image import XRay
 from xraycodec.pipeline import compress, decompress
 from xraycodec.prefix import decompress_prefix
 
@@ -61,7 +62,7 @@ def test_info_names_the_parts(chest: Path) -> None:
     assert values["base_bytes"] + values["completion_bytes"] == values["payload_bytes"]
     base = compress(IMAGE, Wavelet(ratio=12, threads=1))
     assert 0 < values["base_bytes"] < len(base)
-    assert run("info", chest).stdout.splitlines()[3].startswith("  parts    base ")
+    assert run("info", chest).stdout.splitlines()[4].startswith("  parts    base ")
     (chest.parent / "base.xrc").write_bytes(base)
     assert "\n  parts" not in run("info", chest.parent / "base.xrc").stdout
 
@@ -113,3 +114,21 @@ def test_a_profile_without_a_completion(chest: Path) -> None:
     outcome = run("compress", "--codec", "wavelet", "--profile", "fast", chest)
     assert outcome.exit_code == 2
     assert "profile fast is of a completion; it needs a maximum error" in outcome.stderr
+
+
+def test_info_tells_what_was_taken_off(tmp_path: Path) -> None:
+    pixels = smooth(64, 60).pixels // 2 + 60
+    pixels[0], pixels[:, -1] = pixels[2] // 2, pixels[:, -3] * 0.59
+    mask = np.hypot(*np.mgrid[-32:32, -30:30]) > 20
+    for name, image, said in (
+        ("margins", pixels, ", margins"),
+        ("shutter", np.where(mask, 0, smooth(64, 60).pixels // 2 + 120), ", shutter of"),
+        ("neither", smooth(64, 60).pixels, ""),
+    ):
+        path = tmp_path / f"{name}.xrc"
+        path.write_bytes(compress(XRay(image.astype(np.uint8), 8), Wavelet(step=9, threads=1)))
+        values = values_of("info", path)
+        assert values["step"] == 9
+        assert values["margins"] is (name == "margins")
+        assert (values["shutter_bytes"] > 0) is (name == "shutter")
+        assert f"  wavelet  step 9{said}" in run("info", path).output
