@@ -7,13 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.codecs.wavelet.margins import Margins, find_margins
+from xraycodec.codecs.wavelet.margins import WIDTH, Margins, find_margins
 from xraycodec.codecs.wavelet.parameters import STEP_BITS
 from xraycodec.codecs.wavelet.shutter import Shutter
 from xraycodec.codecs.wavelet.shutter_search import find_shutter
 
 _MOST_LOSS = 0.01
 """Margins round pixels: they may add this part of what quantisation by the step alone would."""
+
+_INNER = slice(WIDTH, -WIDTH)
+_BORDER = (
+    np.s_[:, :WIDTH],
+    np.s_[:, -WIDTH:],
+    np.s_[:, _INNER, :WIDTH],
+    np.s_[:, _INNER, -WIDTH:],
+)
+"""Where margins are, each pixel once."""
 
 Frames = npt.NDArray[np.integer]
 
@@ -50,8 +59,11 @@ class Content:
         plain = margins.take_off(frames)
         again = plain.copy()
         margins.put_back(again, lowest, highest)
-        loss = float(np.square(again - frames.astype(np.float64)).mean())
-        return Content(lowest, highest, shutter, margins, frames, plain, loss)
+        lost = sum(
+            float(np.square(again[part].astype(np.float64) - frames[part]).sum())
+            for part in _BORDER
+        )
+        return Content(lowest, highest, shutter, margins, frames, plain, lost / frames.size)
 
     def at(self, step: int) -> tuple[Frames, Margins | None]:
         """What to transform for a step of quantisation, in 2^-8 grey levels, and its margins."""

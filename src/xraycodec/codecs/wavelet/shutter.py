@@ -17,7 +17,7 @@ import numpy.typing as npt
 from xraycodec.errors import CorruptError
 
 Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
 
 _FRONT = struct.Struct("<Ii")  # bytes of the stream, value
 _STATE = struct.Struct("<Q")
@@ -130,8 +130,8 @@ def _continued(frame: npt.NDArray[np.integer], mask: Mask) -> Floats:
     Push and pull: each coarser image averages what is visible in four pixels, and what is hidden is
     interpolated in the next coarser one.
     """
-    weights = (~mask).astype(np.float64)
-    return _filled(np.where(mask, 0.0, frame), weights)
+    weights = (~mask).astype(np.float32)
+    return _filled(np.where(mask, 0, frame).astype(np.float32), weights)
 
 
 def _filled(values: Floats, weights: Floats) -> Floats:
@@ -141,13 +141,13 @@ def _filled(values: Floats, weights: Floats) -> Floats:
     rows, columns = values.shape
     shape = (-(-rows // 2), 2, -(-columns // 2), 2)
     sums, total = (_quartered(plane, shape) for plane in (values, weights))
-    kept = np.minimum(total, 1.0)
-    coarse = _filled(sums * (kept / np.maximum(total, 1.0)), kept)
+    kept: Floats = np.minimum(total, np.float32(1))
+    coarse = _filled(sums * (kept / np.maximum(total, np.float32(1))), kept)
     return values + (1 - weights) * _doubled(coarse)[:rows, :columns]
 
 
 def _quartered(plane: Floats, shape: tuple[int, int, int, int]) -> Floats:
-    padded = np.zeros((2 * shape[0], 2 * shape[2]))
+    padded = np.zeros((2 * shape[0], 2 * shape[2]), np.float32)
     padded[: plane.shape[0], : plane.shape[1]] = plane
     found: Floats = padded.reshape(shape).sum((1, 3))
     return found
@@ -157,8 +157,9 @@ def _doubled(plane: Floats) -> Floats:
     """Twice as many rows and columns, linearly between, as centres of pixels lie."""
     for _ in range(2):
         edge = np.pad(plane, ((1, 1), (0, 0)), "edge")
-        found = np.empty((2 * len(plane), plane.shape[1]))
-        found[::2] = 0.75 * plane + 0.25 * edge[:-2]
-        found[1::2] = 0.75 * plane + 0.25 * edge[2:]
+        found = np.empty((2 * len(plane), plane.shape[1]), np.float32)
+        most = np.float32(0.75) * plane
+        found[::2] = most + np.float32(0.25) * edge[:-2]
+        found[1::2] = most + np.float32(0.25) * edge[2:]
         plane = found.T
     return plane

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from xraycodec.codecs.wavelet.geometry import FRACTION
 from xraycodec.codecs.wavelet.margins import find_margins
 from xraycodec.codecs.wavelet.parameters import STEP_BITS, Parameters
-from xraycodec.codecs.wavelet.shutter import Shutter
+from xraycodec.codecs.wavelet.shutter import Mask, Shutter
 from xraycodec.codecs.wavelet.target import step_of_quality
 
 MOST_BYTES = 1 << 15
@@ -25,6 +25,8 @@ _CODED_ABOVE = 0.6
 """Steps: smaller coefficients become 0."""
 _CODED_BITS = 3.0
 """Of a coefficient that does not, beside its magnitude: where it is, and its sign."""
+_BESIDE = 64
+"""Pixels: a coarse coefficient reaches as far, and coarser ones are few."""
 _MOST_FRAMES = 8
 """That are transformed for the estimate."""
 
@@ -48,7 +50,6 @@ def find_shutter(frames: Frames) -> Shutter | None:
     if lowest == highest:
         return None
     step = step_of_quality(_QUALITY, lowest, highest)
-    before = None
     best, most = None, 0.0
     for value in (lowest, highest):
         shutter = _worthy(frames, value, step / (1 << STEP_BITS))
@@ -57,11 +58,11 @@ def find_shutter(frames: Frames) -> Shutter | None:
         size = len(shutter.coded.to_bytes())
         if size > MOST_BYTES:
             continue
-        chosen = frames[:: -(-len(frames) // _MOST_FRAMES)]
+        rows, columns = _around(shutter.mask)
+        chosen = frames[:: -(-len(frames) // _MOST_FRAMES), rows, columns]
+        without = Shutter(value, shutter.mask[rows, columns]).take_off(chosen)
         plain = Parameters(step, lowest, highest)
-        if before is None:
-            before = _bits(chosen, plain)
-        saved = (before - _bits(shutter.take_off(chosen), plain)) * len(frames) / len(chosen)
+        saved = (_bits(chosen, plain) - _bits(without, plain)) * len(frames) / len(chosen)
         gain = saved / 8 - _LEAST_GAIN * size
         if gain > most:
             best, most = shutter, gain
@@ -82,6 +83,15 @@ def _worthy(frames: Frames, value: int, step: float) -> Shutter | None:
         shutter_kernels.add_worth(np.ascontiguousarray(frame, np.int32), mask, step, worth)
     shutter_kernels.keep_worthy(mask, worth, _PAIR_BITS, _PIECE_BITS)
     return Shutter(value, mask) if mask.mean() >= LEAST_SHARE else None
+
+
+def _around(mask: Mask) -> tuple[slice, slice]:
+    """Rows and columns of the hidden pixels and some beside: elsewhere nothing changes."""
+    found = []
+    for axis in (1, 0):
+        (places,) = np.nonzero(mask.any(axis))
+        found.append(slice(max(0, int(places[0]) - _BESIDE), int(places[-1]) + 1 + _BESIDE))
+    return found[0], found[1]
 
 
 def _bits(frames: Frames, parameters: Parameters) -> float:
