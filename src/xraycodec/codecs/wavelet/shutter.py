@@ -142,7 +142,8 @@ def _filled(values: Floats, weights: Floats) -> Floats:
     shape = (-(-rows // 2), 2, -(-columns // 2), 2)
     sums, total = (_quartered(plane, shape) for plane in (values, weights))
     kept: Floats = np.minimum(total, np.float32(1))
-    coarse = _filled(sums * (kept / np.maximum(total, np.float32(1))), kept)
+    share: Floats = (kept / np.maximum(total, np.float32(1))).astype(np.float32, copy=False)
+    coarse = _filled(sums * share, kept)
     return values + (1 - weights) * _doubled(coarse)[:rows, :columns]
 
 
