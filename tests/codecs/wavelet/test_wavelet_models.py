@@ -43,6 +43,15 @@ def test_the_package_has_a_model(bits: int) -> None:
 
 
 @needs_model
+def test_files_of_the_first_model_are_read() -> None:
+    image = smooth(70, 90)
+    data = compress(image, Wavelet(model="wavelet-1", threads=1))
+    first = "c7694d4513c6d63451701466dabc5b43ea203012b8757deebabc1b7e881b7ae1"
+    assert parse(data).header.model.hex() == first
+    assert verify(data, threads=1).identical
+
+
+@needs_model
 def test_the_specification_decodes_the_model_of_the_package() -> None:
     data = compress(smooth(21, 18), Wavelet(quality=70, threads=1))
     container = parse(data)
