@@ -16,6 +16,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -165,6 +166,13 @@ def encode_peer(task: tuple[str, Path, Path]) -> None:
     target.write_bytes(data)
 
 
+def version_of(tool: str) -> str:
+    """The first version number in a tool's help."""
+    done = subprocess.run([tool, "-h"], capture_output=True, text=True, check=False)
+    found = re.search(r"v(\d+\.\d+[.\d]*\d)", done.stdout + done.stderr)
+    return found[1] if found else "of an unknown version"
+
+
 def run_peer(name: str, files: list[Path], target: Path, jobs: int) -> tuple[float, str]:
     """Return the wall seconds of a peer over all files, and how it was run."""
     tool, line, suffix = PEERS[name]
@@ -179,7 +187,8 @@ def run_peer(name: str, files: list[Path], target: Path, jobs: int) -> tuple[flo
             input=names.encode(),
             check=True,
         )
-        return time.perf_counter() - started, f"{tool} by xargs -P{jobs}"
+        seconds = time.perf_counter() - started
+        return seconds, f"{tool} {version_of(place)} by xargs -P{jobs}"
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         pool.map(encode_peer, [(name, *pairs[0])] * jobs, chunksize=1)  # loads what it takes
         started = time.perf_counter()
