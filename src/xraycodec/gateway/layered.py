@@ -31,7 +31,7 @@ class Front(Wavelet):
     """Makes bases as they are below a completion: in layers, however small."""
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
-        return self._base(image, progress)
+        return self.encode_base(image, progress)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Completed(Wavelet):
 
     bases: Iterator[bytes] = field(default_factory=lambda: iter(()))
 
-    def _base(self, image: XRay, progress: Progress) -> Encoded:
+    def encode_base(self, image: XRay, progress: Progress) -> Encoded:
         stream = next(self.bases, None)
         if stream is None:
             raise OptionError("the preview has fewer frames than the image")

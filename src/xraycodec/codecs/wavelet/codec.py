@@ -127,16 +127,16 @@ class Wavelet(Codec):
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
         if self.max_error is None:
-            return self._base(image, progress)
+            return self.encode_base(image, progress)
         later = completion_encoding.tile_count(image)
-        base = self._base(image, lambda done, total: progress(done, total + later))
+        base = self.encode_base(image, lambda done, total: progress(done, total + later))
         pack = self.completion_model or _COMPLETION_MODELS[self.profile]
         return completion_encoding.complete(
             image, base, self.max_error, pack, self.threads, progress
         )
 
-    def _base(self, image: XRay, progress: Progress) -> Encoded:
-        """The image as it is without a completion."""
+    def encode_base(self, image: XRay, progress: Progress) -> Encoded:
+        """Encode the image as it is without a completion, or below one."""
         content = Content.of(image.frames)
         lowest, highest = content.lowest, content.highest
         bounds = bounds_of(lowest, highest)
