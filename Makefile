@@ -24,7 +24,8 @@ demo: $(VENV)/user
 test: $(VENV)/dev
 	$(BIN)/pytest
 
-# Minutes: 500 instances through two gateways that are killed on the way, and every crash point.
+# Minutes: 500 compressed instances through two gateways that are killed on the way, also as
+# previews and remainders, and every crash point.
 soak: $(VENV)/dev
 	XRAYCODEC_SOAK=1 $(BIN)/pytest tests/gateway/test_soak.py tests/gateway/test_spool_crashes.py
 
