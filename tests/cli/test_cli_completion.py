@@ -80,14 +80,9 @@ class TestCompletion:
         assert done.stdout == f"{len(xrc.list_commands(click.Context(xrc)))} False\n"
 
     @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-    def test_in_bash(self, tmp_path):
-        program = tmp_path / "xrc"
-        program.write_text(
-            f"#!{sys.executable}\nimport sys\nfrom xraycodec.cli import main\nmain()\n"
-        )
-        program.chmod(0o755)
+    def test_in_bash(self, program_folder):
         script = (
-            f'PATH="{tmp_path}:$PATH"; source <(xrc completion bash)\n'
+            f'PATH="{program_folder}:$PATH"; source <(xrc completion bash)\n'
             "COMP_WORDS=(xrc decompress --scale '') COMP_CWORD=3 COMPREPLY=()\n"
             '_xrc_completion xrc; echo "${COMPREPLY[@]}"; complete -p xrc'
         )
@@ -99,14 +94,9 @@ class TestCompletion:
         assert registered == "complete -o nosort -F _xrc_completion xrc"
 
     @pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish")
-    def test_in_fish(self, tmp_path):
-        program = tmp_path / "xrc"
-        program.write_text(
-            f"#!{sys.executable}\nimport sys\nfrom xraycodec.cli import main\nmain()\n"
-        )
-        program.chmod(0o755)
+    def test_in_fish(self, program_folder):
         script = (
-            f'set -x PATH "{tmp_path}" $PATH; xrc completion fish | source\n'
+            f'set -x PATH "{program_folder}" $PATH; xrc completion fish | source\n'
             'complete -C "xrc decompress --scale "'
         )
         done = subprocess.run(
@@ -114,6 +104,15 @@ class TestCompletion:
             capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
         assert done.stdout.split() == ["1", "2", "4", "8"]
+
+
+@pytest.fixture
+def program_folder(tmp_path) -> Path:
+    """Folder of an ``xrc`` that a shell can start."""
+    program = tmp_path / "xrc"
+    program.write_text(f"#!{sys.executable}\nimport sys\nfrom xraycodec.cli import main\nmain()\n")
+    program.chmod(0o755)
+    return tmp_path
 
 
 @pytest.fixture(scope="module")

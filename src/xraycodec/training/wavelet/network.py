@@ -336,7 +336,7 @@ def choose(target: Tensor, parameters: Tensor, unit: Tensor, thrift: float) -> T
     best = target.round()
     # Most are nearest to zero, which leaves no choice: only the others are looked at.
     open_ = best != 0
-    wide = unit.unsqueeze(1).expand(-1, BANDS, -1, -1, -1).squeeze(2)
+    wide = unit.expand(-1, BANDS, -1, -1)
     parts = mixture(parameters.movedim(2, -1)[open_][:, None, :, None, None], _column(wide[open_]))
     value, nearest = _column(target[open_]), _column(best[open_])
     found = nearest
