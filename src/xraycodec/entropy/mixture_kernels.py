@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.entropy.compilation import kernel
+from xraycodec.entropy.compilation import inline, kernel
 from xraycodec.entropy.mixture_steps import (
     CONTEXTS,
     MAX_COMPONENTS,
@@ -22,10 +22,10 @@ from xraycodec.entropy.mixture_steps import (
     adapt,
     bins_of,
     correct,
-    cumulative,
+    cumulative_and_moment,
+    floor_ratio,
     in_deviations,
     learn,
-    moment,
     unpack,
 )
 
@@ -35,6 +35,21 @@ STATE_WORDS = 2
 Integer = Any
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint32]
+
+
+@inline
+def pop(words: Words, state: Integer, position: Integer, place: Integer, size: Integer) -> Any:
+    """Take an interval off a state, in which its slot is at ``place``; undoes a step of `push_all`.
+
+    Returns:
+        The state and the next word's position, which is beyond the words' end if they ran out.
+    """
+    state = np.uint64(size) * (state >> np.uint64(PROBABILITY_BITS)) + np.uint64(place)
+    if state < np.uint64(INITIAL):
+        if position < len(words):
+            state = (state << np.uint64(32)) | np.uint64(words[position])
+        position += 1
+    return state, position
 
 
 @kernel
@@ -108,7 +123,7 @@ def encode_phase(
             )  # fmt: skip
             anchor, lowest, count = bins_of(mean, step, peak)
             at_row, at_column = pad + row + 2 * i, pad + column + 2 * j
-            number = (np.int64(truth[at_row, at_column]) - anchor + (step >> 1)) // step
+            number = floor_ratio(np.int64(truth[at_row, at_column]) - anchor + (step >> 1), step)
             level = min(max(anchor + number * step, 0), peak)
             known[at_row, at_column] = level
             place = number - lowest
@@ -117,14 +132,18 @@ def encode_phase(
             start, end = np.int64(0), whole
             falls = np.int64(0)
             if place > 0:
-                start = cumulative(edge, components, sigmoids, centres, slopes, shifts, weights)
+                start, fall = cumulative_and_moment(
+                    edge, components, sigmoids, centres, slopes, shifts, weights
+                )
                 start = (start * room >> PROBABILITY_BITS) + place
-                falls -= moment(edge, components, sigmoids, centres, slopes, shifts, weights)
+                falls -= fall
             if place + 1 < count:
                 edge += step << 16
-                end = cumulative(edge, components, sigmoids, centres, slopes, shifts, weights)
+                end, fall = cumulative_and_moment(
+                    edge, components, sigmoids, centres, slopes, shifts, weights
+                )
                 end = (end * room >> PROBABILITY_BITS) + place + 1
-                falls += moment(edge, components, sigmoids, centres, slopes, shifts, weights)
+                falls += fall
             starts[position] = start
             sizes[position] = end - start
             position += 1
@@ -195,22 +214,24 @@ def decode_phase(
             low: Integer = np.int64(0)
             low_start: Integer = np.int64(0)
             high, high_start = count, whole
+            low_fall: Integer = np.int64(0)
+            high_fall: Integer = np.int64(0)
             stride: Integer = np.int64(1)
             guess = -lowest
             while high - low > 1:
                 if guess <= low or guess >= high:
                     guess = (low + high) >> 1
                     stride = 0
-                start = cumulative(
+                start, fall = cumulative_and_moment(
                     base + ((lowest + guess) * step << 16),
                     components, sigmoids, centres, slopes, shifts, weights,
                 )  # fmt: skip
                 start = (start * room >> PROBABILITY_BITS) + guess
                 if slot >= start:
-                    low, low_start = guess, start
+                    low, low_start, low_fall = guess, start, fall
                     guess += stride
                 else:
-                    high, high_start = guess, start
+                    high, high_start, high_fall = guess, start, fall
                     guess -= stride
                 if stride:
                     stride <<= 1
@@ -218,22 +239,10 @@ def decode_phase(
                     guess = (low + high) >> 1
             size = high_start - low_start
             if size < whole:
-                state = np.uint64(size) * (state >> np.uint64(PROBABILITY_BITS)) + np.uint64(
-                    slot - low_start
-                )
-                if state < np.uint64(INITIAL):
-                    if position >= len(words):
-                        return state, len(words) + 1
-                    state = (state << np.uint64(32)) | np.uint64(words[position])
-                    position += 1
-            edge = base + ((lowest + low) * step << 16)
-            falls = np.int64(0)
-            if low > 0:
-                falls -= moment(edge, components, sigmoids, centres, slopes, shifts, weights)
-            if low + 1 < count:
-                edge += step << 16
-                falls += moment(edge, components, sigmoids, centres, slopes, shifts, weights)
-            adapt(context, falls, size, offsets, counts)
+                state, position = pop(words, state, position, slot - low_start, size)
+                if position > len(words):
+                    return state, position
+            adapt(context, high_fall - low_fall, size, offsets, counts)
             level = min(max(anchor + (lowest + low) * step, 0), peak)
             known[pad + row + 2 * i, pad + column + 2 * j] = level
             error = ((level << 16) - mean + moved) >> 8

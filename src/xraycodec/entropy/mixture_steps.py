@@ -5,6 +5,7 @@ Parts of the loops in `mixture_kernels`. Importing this module imports numba.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,16 @@ _LEARNING_BITS = 8
 
 Integer = Any
 Integers = npt.NDArray[np.int64]
+
+
+@inline
+def floor_ratio(a: Integer, b: Integer) -> Integer:
+    """``a // b`` of integers below 2^53 in magnitude, ``b`` above 0, by a division of floats.
+
+    Exact: a quotient that is no integer is at least 1 / b away from one, and rounding moves it by at
+    most a 2^-53 / b. Many processors divide floats several times as fast as integers of 64 bits.
+    """
+    return np.int64(math.floor(np.float64(a) / np.float64(b)))
 
 
 @inline
@@ -100,7 +111,7 @@ def clip_parameters(
         else:
             weights[k] = 0
         largest = max(largest, weights[k])
-    context = (logarithm + spreads // components - _CONTEXT_BASE) >> _CONTEXT_BITS
+    context = (logarithm + floor_ratio(spreads, components) - _CONTEXT_BASE) >> _CONTEXT_BITS
     return largest, min(max(context, 0), CONTEXTS - 1)
 
 
@@ -130,14 +141,14 @@ def settle(
     rest = np.int64(1 << 15)
     mean = np.int64(0)
     for k in range(components - 1, -1, -1):
-        weights[k] = (weights[k] << 15) // total if k else rest
+        weights[k] = floor_ratio(weights[k] << 15, total) if k else rest
         rest -= weights[k]
         mean += weights[k] * centres[k]
     return mean >> 15
 
 
 @inline
-def cumulative(
+def cumulative_and_moment(
     boundary: Integer,
     components: Integer,
     sigmoids: Integers,
@@ -145,11 +156,15 @@ def cumulative(
     slopes: Integers,
     shifts: Integers,
     weights: Integers,
-) -> Integer:
-    """The mixture's distribution function, in 2^-24, at a boundary in 2^-16 levels."""
+) -> tuple[Integer, Integer]:
+    """The mixture's distribution function at a boundary in 2^-16 levels, and its moment.
+
+    The first in 2^-24. The moment is how it falls as all spreads grow, in 2^-36 an octave (times
+    ln 2); whatever needs the one needs the other.
+    """
     total = np.int64(0)
+    falls = np.int64(0)
     for k in range(components):
-        # in 2^-12: 24 bits of the slope's fraction less 12 that stay
         argument = ((boundary - centres[k]) * slopes[k]) >> (12 + shifts[k])
         place = (argument >> 7) + 768
         if place < 0:
@@ -159,30 +174,9 @@ def cumulative(
             continue
         low = sigmoids[place]
         total += weights[k] * (low + (((sigmoids[place + 1] - low) * (argument & 127)) >> 7))
-    return total >> 21
-
-
-@inline
-def moment(
-    boundary: Integer,
-    components: Integer,
-    sigmoids: Integers,
-    centres: Integers,
-    slopes: Integers,
-    shifts: Integers,
-    weights: Integers,
-) -> Integer:
-    """How the distribution function falls as all spreads grow, in 2^-36 an octave (times ln 2)."""
-    total = np.int64(0)
-    for k in range(components):
-        argument = ((boundary - centres[k]) * slopes[k]) >> (12 + shifts[k])
-        place = (argument >> 7) + 768
-        if place < 0 or place >= 1536:
-            continue
-        value = sigmoids[place]
-        density = (value >> 15) * (((1 << 30) - value) >> 15)
-        total += weights[k] * ((density >> 10) * argument >> 11)
-    return total
+        density = (low >> 15) * (((1 << 30) - low) >> 15)
+        falls += weights[k] * ((density >> 10) * argument >> 11)
+    return total >> 21, falls
 
 
 @inline
@@ -204,10 +198,10 @@ def move(
     last_pace: Integer,
 ) -> None:
     """`adapt` at another pace: a move is one part in ``first_pace`` at first, then of more."""
-    gradient = min(max(falls // size, -_GRADIENT_LIMIT), _GRADIENT_LIMIT)
+    gradient = min(max(floor_ratio(falls, size), -_GRADIENT_LIMIT), _GRADIENT_LIMIT)
     pace = min(counts[context] + first_pace, last_pace)
     counts[context] += 1
-    offset = offsets[context] - (gradient << (8 + _OFFSET_BITS - _GRADIENT_BITS)) // pace
+    offset = offsets[context] - floor_ratio(gradient << (8 + _OFFSET_BITS - _GRADIENT_BITS), pace)
     offsets[context] = min(max(offset, -_OFFSET_LIMIT), _OFFSET_LIMIT)
 
 
@@ -216,8 +210,8 @@ def bins_of(mean: Integer, step: Integer, peak: Integer) -> tuple[Integer, Integ
     """Level at the middle of bin 0, number of the lowest bin, how many there are."""
     reach = step >> 1
     anchor = min(max((mean + (1 << 15)) >> 16, 0), peak)
-    lowest = -((anchor + reach) // step)
-    return anchor, lowest, (peak - anchor + reach) // step - lowest + 1
+    lowest = -floor_ratio(anchor + reach, step)
+    return anchor, lowest, floor_ratio(peak - anchor + reach, step) - lowest + 1
 
 
 @inline
@@ -253,6 +247,8 @@ def correct(
     taps[5] = errors[i, j + 2]
     total = np.int64(0)
     energy = np.int64(0)
+    if not taps[0] | taps[1] | taps[2] | taps[3] | taps[4] | taps[5]:
+        return total, energy
     for k in range(TAPS):
         tap = in_deviations(taps[k], logarithm, powers)
         taps[k] = tap
@@ -286,7 +282,7 @@ def learn_at(
     learning_bits: Integer, missed: Integer, energy: Integer, taps: Integers, tap_weights: Integers
 ) -> None:
     """`learn` at another pace: one bit less is twice as fast."""
-    pace = (min(max(missed, -_ERROR_LIMIT), _ERROR_LIMIT) << 28) // ((1 << 16) + energy)
+    pace = floor_ratio(min(max(missed, -_ERROR_LIMIT), _ERROR_LIMIT) << 28, (1 << 16) + energy)
     for k in range(TAPS):
         moved = tap_weights[k] + ((taps[k] * pace) >> (4 + learning_bits))
         tap_weights[k] = min(max(moved, -_TAP_LIMIT), _TAP_LIMIT)

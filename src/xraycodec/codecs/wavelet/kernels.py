@@ -19,7 +19,7 @@ import numpy.typing as npt
 from xraycodec.codecs.wavelet.features import LOGARITHMS, UNITS
 from xraycodec.codecs.wavelet.geometry import BANDS, FRACTION
 from xraycodec.entropy.compilation import inline, kernel
-from xraycodec.entropy.mixture_kernels import INITIAL
+from xraycodec.entropy.mixture_kernels import pop
 from xraycodec.entropy.mixture_steps import (
     CONTEXTS,
     MAX_COMPONENTS,
@@ -28,10 +28,9 @@ from xraycodec.entropy.mixture_steps import (
     adapt,
     clip_parameters,
     correct,
-    cumulative,
+    cumulative_and_moment,
     in_deviations,
     learn_at,
-    moment,
     move,
     settle,
 )
@@ -129,11 +128,11 @@ def _start(
     shifts: Integers,
     weights: Integers,
 ) -> Any:
-    """First slot of a value from -reach + 1 to reach."""
-    share = cumulative(
+    """First slot of a value from -reach + 1 to reach; how the distribution falls there."""
+    share, fall = cumulative_and_moment(
         (value << 16) - (1 << 15), components, sigmoids, centres, slopes, shifts, weights
     )
-    return (share * (_WHOLE - (2 * reach + 1)) >> PROBABILITY_BITS) + value + reach
+    return (share * (_WHOLE - (2 * reach + 1)) >> PROBABILITY_BITS) + value + reach, fall
 
 
 @inline
@@ -226,38 +225,33 @@ def encode_cells(
                 sign = np.int64(-1 if target < 0 else 1)
                 value = np.int64(0)
                 start, end = np.int64(0), np.int64(0)
+                falls = np.int64(0)
                 least = np.int64(-1)
                 tried = magnitude
                 while True:
                     candidate = sign * tried
                     low, high = np.int64(0), np.int64(_WHOLE)
+                    low_fall, high_fall = np.int64(0), np.int64(0)
                     if candidate > -limit:
-                        low = _start(
+                        low, low_fall = _start(
                             candidate, limit, components, sigmoids, centres, slopes, shifts, weights
                         )
                     if candidate < limit:
-                        high = _start(
+                        high, high_fall = _start(
                             candidate + 1, limit, components, sigmoids, centres, slopes, shifts,
                             weights,
                         )  # fmt: skip
+                    if magnitude == 0 or thrift == 0:
+                        value, start, end, falls = candidate, low, high, high_fall - low_fall
+                        break
                     missed = target - (candidate << FRACTION)
                     cost = missed * missed + ((thrift * _length(high - low)) >> _LOG_BITS)
                     if least < 0 or cost < least:
                         value, start, end, least = candidate, low, high, cost
-                    if tried == 0 or thrift == 0:
+                        falls = high_fall - low_fall
+                    if tried == 0:
                         break
                     tried = tried - 1 if tried == magnitude else np.int64(0)
-                falls = np.int64(0)
-                if value > -limit:
-                    falls -= moment(
-                        (value << 16) - (1 << 15),
-                        components, sigmoids, centres, slopes, shifts, weights,
-                    )  # fmt: skip
-                if value < limit:
-                    falls += moment(
-                        (value << 16) + (1 << 15),
-                        components, sigmoids, centres, slopes, shifts, weights,
-                    )  # fmt: skip
                 _learn(context, group, falls, end - start, offsets, counts)
                 chosen[band, i, j] = value
                 if value:
@@ -329,46 +323,31 @@ def decode_cells(
                 # Values low to high - 1 may hold the slot: walk from the mean, then halve.
                 low, high = -limit, limit + 1
                 low_start, high_start = np.int64(0), np.int64(_WHOLE)
+                low_fall, high_fall = np.int64(0), np.int64(0)
                 guess = min(max((mean + (1 << 15)) >> 16, low), limit)
                 stride = np.int64(1)
                 while high - low > 1:
                     if guess <= low or guess >= high:
                         guess = (low + high) >> 1
                         stride = np.int64(0)
-                    start = _start(
+                    start, fall = _start(
                         guess, limit, components, sigmoids, centres, slopes, shifts, weights
                     )
                     if slot >= start:
-                        low, low_start = guess, start
+                        low, low_start, low_fall = guess, start, fall
                         guess += stride
                     else:
-                        high, high_start = guess, start
+                        high, high_start, high_fall = guess, start, fall
                         guess -= stride
                     if stride:
                         stride <<= 1
                     else:
                         guess = (low + high) >> 1
                 size = high_start - low_start
-                state = np.uint64(size) * (state >> np.uint64(PROBABILITY_BITS)) + np.uint64(
-                    slot - low_start
-                )
-                if state < np.uint64(INITIAL):
-                    if position >= len(words):
-                        return state, len(words) + 1
-                    state = (state << np.uint64(32)) | np.uint64(words[position])
-                    position += 1
-                falls = np.int64(0)
-                if low > -limit:
-                    falls -= moment(
-                        (low << 16) - (1 << 15),
-                        components, sigmoids, centres, slopes, shifts, weights,
-                    )  # fmt: skip
-                if low < limit:
-                    falls += moment(
-                        (low << 16) + (1 << 15),
-                        components, sigmoids, centres, slopes, shifts, weights,
-                    )  # fmt: skip
-                _learn(context, group, falls, size, offsets, counts)
+                state, position = pop(words, state, position, slot - low_start, size)
+                if position > len(words):
+                    return state, position
+                _learn(context, group, high_fall - low_fall, size, offsets, counts)
                 chosen[band, i, j] = low
                 if low:
                     errors[band, i + 2, j + 2] = ((low << 16) - mean + moved) >> 8

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xraycodec.entropy.compilation import inline, kernel
-from xraycodec.entropy.mixture_kernels import INITIAL
+from xraycodec.entropy.mixture_kernels import pop
 from xraycodec.entropy.mixture_steps import PROBABILITY_BITS
 
 Integers = npt.NDArray[np.int64]
@@ -126,14 +126,9 @@ def _decode(known: npt.NDArray[np.uint8], words: Words, state: Any) -> tuple[Any
             hidden = np.int64(slot < chance)
             start = np.int64(0) if hidden else chance
             size = chance if hidden else _WHOLE - chance
-            state = np.uint64(size) * (state >> np.uint64(PROBABILITY_BITS)) + np.uint64(
-                slot - start
-            )
-            if state < np.uint64(INITIAL):
-                if position >= len(words):
-                    return state, len(words) + 1
-                state = (state << np.uint64(32)) | np.uint64(words[position])
-                position += 1
+            state, position = pop(words, state, position, slot - start, size)
+            if position > len(words):
+                return state, position
             known[i, j] = hidden
             _learn(context, hidden, chances, counts)
             left = ((left << 1) | hidden) & ((1 << _LEFT) - 1)
