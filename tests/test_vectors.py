@@ -27,8 +27,8 @@ def own_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_vector_is_missing() -> None:
-    assert len(ACCEPTED) == 74
-    assert len(REJECTED) == 97
+    assert len(ACCEPTED) == 80
+    assert len(REJECTED) == 100
 
 
 def ancillary_facts(image: xraycodec.XRay) -> dict[str, Any]:

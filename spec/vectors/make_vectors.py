@@ -164,7 +164,7 @@ def accepted() -> dict[str, bytes]:
     from xraycodec.exact.pack import named_pack
 
     # The vectors' own pack in place of the trained one.
-    rnn_conv.pack_for_segment = lambda segment: named_pack(TINY)  # type: ignore[attr-defined]
+    rnn_conv.pack_for_segment = lambda segment, configuration: named_pack(TINY)  # type: ignore[attr-defined]
     u8, u12 = ramp(37, 29, 8, 1).astype(np.uint8), ramp(50, 41, 12, 2).astype(np.uint16)
     i10 = (ramp(3 * 21, 18, 10, 3) - 512).astype(np.int16).reshape(3, 21, 18)
     u16 = ramp(70, 65, 16, 4).astype(np.uint16)
@@ -246,6 +246,15 @@ def behind_circle(
     return found
 
 
+def spots(rows: int, columns: int) -> np.ndarray:
+    """A smooth image of 8 bits with detail in two corners: most blocks of its levels are 0."""
+    y, x = np.mgrid[:rows, :columns]
+    found = 90 + 40 * np.sin(y / rows) + 30 * np.cos(x / columns)
+    found[:40, :50] = ramp(40, 50, 8, 37)
+    found[-30:, -40:] += ramp(30, 40, 6, 38)
+    return np.rint(found).clip(0, 255).astype(np.uint8)
+
+
 def accepted_wavelet() -> dict[str, bytes]:
     from xraycodec import XRay, compress
     from xraycodec.codecs.wavelet import Wavelet
@@ -314,7 +323,18 @@ def accepted_wavelet() -> dict[str, bytes]:
             XRay(behind_circle(u8 // 2 + 99, 5), 8), max_error=0, **lossless
         ),
     }
+    spot = spots(150, 170)
+    found |= {
+        "wavelet-blocks": coded(XRay(spot, 8), step=5),
+        "wavelet-blocks-plain": coded(XRay(spot, 8), step=5, effort=0),
+        "wavelet-blocks-frames": coded(
+            XRay(np.stack([spot, spot[::-1], ramp(150, 170, 8, 38)]).astype(np.uint8), 8), step=5
+        ),
+        "wavelet-blocks-completed": coded(XRay(spot, 8), max_error=0, **lossless),
+        "wavelet-blocks-strips": coded(XRay(spots(1040, 1030), 8), step=12),
+    }
     wavelet._JOINED_BYTES = 0
+    found["wavelet-blocks-four-layers"] = coded(XRay(spot, 8), step=5)
     found["wavelet-four-layers"] = coded(XRay(u8, 8), step=6)
     found["wavelet-four-layers-frames"] = coded(XRay(i10, 10), step=5)
     found["wavelet-four-layers-3x5"] = coded(XRay(u12[:3, :5].copy(), 12))
@@ -325,7 +345,7 @@ def rejected_wavelet(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
     plain, layers = good["wavelet-8-bit"], good["wavelet-four-layers"]
     strips, whole = good["wavelet-strips"], good["wavelet-completed"]
     margins, small = good["wavelet-margins"], good["wavelet-3x5"]
-    shutter = good["wavelet-shutter"]
+    shutter, blocks = good["wavelet-shutter"], good["wavelet-blocks"]
     head, parm, data = b"HEAD", b"PARM", b"DATA"
     far = bytearray(plain)
     far[plain.rindex(data) + 12] ^= 1
@@ -376,6 +396,12 @@ def rejected_wavelet(good: dict[str, bytes]) -> dict[str, tuple[str, bytes]]:
         "wavelet-crc": ("CorruptError", bytes(far)),
         "wavelet-bottom": ("CorruptError", edit(plain, data, put(3, b"\x7f"))),
         "wavelet-reach": ("CorruptError", edit(plain, data, put(16, b"\x15"))),
+        "wavelet-blocks-without-coefficients": (
+            "CorruptError",
+            edit(blocks, data, put(22, b"\x80")),
+        ),
+        "wavelet-blocks-reach": ("CorruptError", edit(blocks, data, put(22, b"\x93"))),
+        "wavelet-blocks-not-announced": ("CorruptError", edit(blocks, parm, put(1, b"\0"))),
         "wavelet-completion-kind": ("UnsupportedFormatError", edit(whole, parm, put(14, b"\3"))),
         "wavelet-completion-no-model": ("ModelError", edit(whole, parm, put(15, bytes(32)))),
         "wavelet-completion-missing": ("CorruptError", edit(whole, parm, put(1, b"\0"))),

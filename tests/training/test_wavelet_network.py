@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: xraycodec[train]")
 
 from xraycodec.codecs.wavelet import features, kernels
-from xraycodec.codecs.wavelet.coder import Encoder, Thrift
+from xraycodec.codecs.wavelet.coder import LEAST, Encoder, Thrift
 from xraycodec.codecs.wavelet.geometry import (
     BANDS,
     FEATURES,
@@ -146,12 +146,20 @@ class Meter(Encoder):
         super().phase(place, found, coefficients)
         starts, sizes = np.empty(BANDS, np.uint32), np.empty(BANDS, np.uint32)
         for (i, j), band in (
-            (cell, t) for cell in np.ndindex(found.scales.shape) for t in range(3)
+            (cell, t)
+            for cell in np.ndindex(found.scales.shape)
+            for t in range(3)
+            if any(
+                strip.coded[cell[0] - strip.top, cell[1]]
+                for strip in self._at.strips
+                if strip.top <= cell[0] < strip.end
+            )
         ):
             here = (slice(i, i + 1), slice(j, j + 1))
             alone = np.array([band == other for other in range(BANDS)], np.int64)
             count = kernels.encode_cells(
                 np.ascontiguousarray(coefficients[:, *here] << 8), alone, alone,
+                np.ones((1, 1), bool),
                 np.ascontiguousarray(found.scales[here]),
                 np.ascontiguousarray(found.parameters[:, :, *here]), self._at.unit_shift,
                 self._at.reach, 128, 0, sigmoids(), powers(), *kernels.fresh_adaptation(),
@@ -169,7 +177,7 @@ def test_a_crop_costs_and_becomes_what_training_says(
     parameters = Parameters(round(step * 256), int(pixels.min()), int(pixels.max()))
     steps = parameters.to_steps(pixels)
     bands, low = analyse(steps.copy())
-    coder = Meter(bands, low, levels(*pixels.shape), model, Thrift(128, 0), 1)
+    coder = Meter(bands, low, levels(*pixels.shape), model, Thrift(128, 0, LEAST), 1)
     decoded = walk(pixels.shape, model, coder)
     with torch.no_grad():
         x = torch.from_numpy(steps.astype(np.float32) / 256)[None, None]

@@ -48,8 +48,8 @@ Integers = npt.NDArray[np.int64]
 def floor_ratio(a: Integer, b: Integer) -> Integer:
     """``a // b`` of integers below 2^53 in magnitude, ``b`` above 0, by a division of floats.
 
-    Exact: a quotient that is no integer is at least 1 / b away from one, and rounding moves it by at
-    most a 2^-53 / b. Many processors divide floats several times as fast as integers of 64 bits.
+    Exact: a quotient that is no integer is at least 1 / b away from one, and rounding moves it by
+    at most a 2^-53 / b. Many processors divide floats several times as fast as integers of 64 bits.
     """
     return np.int64(math.floor(np.float64(a) / np.float64(b)))
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from xraycodec.errors import ModelError
 from xraycodec.exact.onnx_reader import read_graph
-from xraycodec.exact.operators import Graph, prove
+from xraycodec.exact.operators import Graph, prove, reach
 from xraycodec.exact.reference import evaluate
 from xraycodec.exact.self_test import (
     DIGEST,
@@ -144,6 +144,7 @@ class ExactNetwork:
     Attributes:
         graph: its operators, proven exact.
         tensors: what each name in the graph stands for.
+        reach: how far an output sees, in rows and columns each way.
         backend: name of the interpreter that runs it.
     """
 
@@ -171,6 +172,7 @@ class ExactNetwork:
         where = os.environ.get(DEVICE_VARIABLE, "") if device is None else device
         self.graph = read_graph(model)
         self.tensors = prove(self.graph)
+        self.reach = reach(self.graph)
         self._widest = max(tensor.channels for tensor in self.tensors.values())
         self.backend = _trusted_backend(chosen or DEFAULT, where, chosen=bool(chosen))
         self._interpreter = BACKENDS[self.backend](model, self.graph, threads, where)

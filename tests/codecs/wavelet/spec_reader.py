@@ -148,10 +148,13 @@ class Payload:
 
     plane: Plane
     reaches: dict[int, int]
+    in_blocks: set[int]
     streams: list[mixture.Stream]
 
 
-def read_payload(data: bytes, layer: int, shapes: Sequence[Shape], lowest: int) -> Payload:
+def read_payload(
+    data: bytes, layer: int, shapes: Sequence[Shape], lowest: int, *, blocks: bool
+) -> Payload:
     """Of layer 0, the levels go down to the lowest that is given."""
     top = len(shapes) - 1
     plane: Plane = []
@@ -162,8 +165,11 @@ def read_payload(data: bytes, layer: int, shapes: Sequence[Shape], lowest: int) 
             data = data[4 * columns :]
         assert all(abs(value) < 2**18 for row in plane for value in row)
     own = range(top, lowest - 1, -1) if layer == 0 else [4 - layer] if 4 - layer <= top else []
-    reaches = {level: 2**n - 1 for level, n in zip(own, data, strict=False)}
+    in_blocks = {level for level, n in zip(own, data, strict=False) if n > 127}
+    assert blocks or not in_blocks
+    reaches = {level: 2 ** (n % 128) - 1 for level, n in zip(own, data, strict=False)}
     assert len(reaches) == len(own)
+    assert all(reaches[level] for level in in_blocks)
     assert max(reaches.values(), default=0) < 2**18
     data = data[len(own) :]
     streams = []
@@ -176,7 +182,7 @@ def read_payload(data: bytes, layer: int, shapes: Sequence[Shape], lowest: int) 
             streams.append(mixture.Stream(np.frombuffer(data[:size], "<u4").tolist()))
             data = data[size:]
     assert not data
-    return Payload(plane, reaches, streams)
+    return Payload(plane, reaches, in_blocks, streams)
 
 
 Position = tuple[int, int, int]
@@ -197,6 +203,27 @@ class Strip:
     tap_weights: list[list[int]] = field(default_factory=lambda: [[0] * 6 for _ in range(3)])
     chosen: dict[Position, int] = field(default_factory=dict)
     errors: dict[Position, int] = field(default_factory=dict)
+
+    def coded_cells(self, width: int) -> set[tuple[int, int]]:
+        """Section 6.4: read which blocks are coded; return their cells."""
+        flags: dict[tuple[int, int], bool] = {}
+        chances, counts = [2**23] * 4, [0] * 4
+        for i, j in np.ndindex(-(-len(self.rows) // 16), -(-width // 16)):
+            c = flags.get((i, j - 1), False) + 2 * flags.get((i - 1, j), False)
+            p, pace = chances[c], 2 * counts[c] + 3
+            flags[i, j] = self.stream.state % mixture.WHOLE < p
+            if flags[i, j]:
+                self.stream.pop(0, p)
+                chances[c] += 2 * (mixture.WHOLE - p) // pace
+            else:
+                self.stream.pop(p, mixture.WHOLE - p)
+                chances[c] -= 2 * p // pace
+            counts[c] = min(counts[c] + 1, 126)
+        return {
+            (i, j)
+            for i, j in itertools.product(self.rows, range(width))
+            if flags[(i - self.rows.start) // 16, j // 16]
+        }
 
     def begin_phase(self) -> None:
         self.chosen, self.errors = {}, {}
@@ -291,14 +318,21 @@ def decode_level(
                 strips_of(level, (height, width)), payload.streams, strict=True
             )
         ]  # fmt: skip
+        coded = set(grid)
+        if level in payload.in_blocks:
+            coded = set().union(*(strip.coded_cells(width) for strip in strips))
+        inside_blocks = np.array([[(i, j) in coded for j in range(width)] for i in range(height)])
         for phase, place in enumerate(PLACES):
             x[:, 22:] = state
             given = evaluate(model.networks[f"{name}-phase-{phase}"], x)
-            state, numbers = given["state"], given["numbers"][0].reshape(3, -1, height, width)
+            state = np.where(inside_blocks, given["state"], state)
+            numbers = given["numbers"][0].reshape(3, -1, height, width)
             for strip in strips:
                 strip.begin_phase()
                 for i, j, band in itertools.product(strip.rows, range(width), range(3)):
                     rows, columns = band_shape(below, band)
+                    if (i, j) not in coded:
+                        continue
                     if 2 * i + (place >> 1) >= rows or 2 * j + place % 2 >= columns:
                         continue
                     a = strip.decode(cells[i, j], numbers[band, :, i, j].tolist(), band, i, j)
@@ -328,11 +362,15 @@ def decode_frame(
     *,
     joined: bool = False,
     to_the_end: bool = True,
+    blocks: bool = False,
 ) -> Plane:
     """Section 6.1: the plane of level `last`, by the payloads of the first layers."""
     shapes = shapes_of(*shape)
     lowest = 1 if joined else 4
-    opened = [read_payload(data, layer, shapes, lowest) for layer, data in enumerate(payloads)]
+    opened = [
+        read_payload(data, layer, shapes, lowest, blocks=blocks)
+        for layer, data in enumerate(payloads)
+    ]
     plane = [[256 * value for value in row] for row in opened[0].plane]
     state = np.zeros((1, model.channels, 1, 1), np.uint8)
     for level in range(len(shapes) - 1, last, -1):
@@ -422,7 +460,7 @@ def decode(container: Container, pack: ModelPack, layers: int = 4, level: int = 
         half = (-(-header.rows // 2), -(-header.columns // 2))
         assert len(strips_of(1, cells_of(half))) == 1
     version, flags, q, lowest, highest = struct.unpack_from("<BBIii", container.parameters)
-    assert (version, flags & ~6) == (1, 0)
+    assert (version, flags & ~14) == (1, 0)
     rest = bytes(container.parameters[14:])
     margins = struct.unpack("<i8B", rest[:12]) if flags & 2 else (0, *8 * (128,))
     rest = rest[12:] if flags & 2 else rest
@@ -442,7 +480,7 @@ def decode(container: Container, pack: ModelPack, layers: int = 4, level: int = 
         ]
         plane = decode_frame(
             shapes[0], payloads, Model.of(pack), last, joined=joined,
-            to_the_end=not (joined and last),
+            to_the_end=not (joined and last), blocks=bool(flags & 8),
         )  # fmt: skip
         pixels = [
             [clip(middle + ((x * q + (1 << (d - 1))) >> d), lowest, highest) for x in row]

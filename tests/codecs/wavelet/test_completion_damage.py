@@ -11,6 +11,14 @@ import pytest
 from wavelet_building import smooth
 
 import xrc_editing as edit
+from stream_damage import (
+    flipped,
+    flipped_chunks,
+    flipped_payloads,
+    payloads,
+    resized_payloads,
+    with_payloads,
+)
 from xraycodec.codecs.wavelet import Wavelet
 from xraycodec.codecs.wavelet.geometry import LAYERS
 from xraycodec.container import build, parse
@@ -52,21 +60,6 @@ def data(tiny_model: object) -> bytes:
     return compress(IMAGES["8 bits"][0], codec(0))
 
 
-def flipped(data: bytes, place: int) -> bytes:
-    changed = bytearray(data)
-    changed[place] ^= 1 << place * 5 % 8
-    return bytes(changed)
-
-
-def payloads(data: bytes) -> list[bytes]:
-    return [bytes(payload) for payload in parse(data).payloads]
-
-
-def with_payloads(data: bytes, changed: list[bytes]) -> bytes:
-    container = parse(data)
-    return build(container.header, container.parameters, changed, container.pixel_hash)
-
-
 def with_parameters(data: bytes, parameters: bytes) -> bytes:
     return edit.with_payload(data, b"PARM", parameters)
 
@@ -94,42 +87,30 @@ def test_any_cut_is_found(sound: tuple[bytes, np.ndarray]) -> None:
 def test_any_flipped_bit_of_a_payload_is_found_or_harmless_without_checksums(
     sound: tuple[bytes, np.ndarray],
 ) -> None:
-    whole = payloads(sound[0])
     harmless = 0
-    for number, payload in enumerate(whole):
-        for place in range(len(payload)):
-            changed = [*whole[:number], flipped(payload, place), *whole[number + 1 :]]
-            broken = with_payloads(sound[0], changed)
-            # Differences beyond the range of the image are clipped, and a base may hardly change.
-            with contextlib.suppress(FormatError):
-                np.testing.assert_array_equal(decompress(broken, threads=1).pixels, sound[1])
-                harmless += 1
+    for changed in flipped_payloads(sound[0]):
+        # Differences beyond the range of the image are clipped, and a base may hardly change.
+        with contextlib.suppress(FormatError):
+            np.testing.assert_array_equal(decompress(changed, threads=1).pixels, sound[1])
+            harmless += 1
     assert harmless < 4
 
 
 def test_payloads_of_other_sizes_are_found_without_checksums(
     sound: tuple[bytes, np.ndarray],
 ) -> None:
-    whole = payloads(sound[0])
-    for number, payload in enumerate(whole):
-        for other in (b"", payload[:-1], payload[:-4], payload + b"\0", payload + bytes(4)):
-            if other != payload:
-                changed = [*whole[:number], other, *whole[number + 1 :]]
-                with pytest.raises(FormatError):
-                    decompress(with_payloads(sound[0], changed), threads=1)
+    for changed in resized_payloads(sound[0]):
+        with pytest.raises(FormatError):
+            decompress(changed, threads=1)
 
 
 @pytest.mark.parametrize("chunk", [b"PARM", b"HEAD"])
 def test_other_chunks_without_checksums(sound: tuple[bytes, np.ndarray], chunk: bytes) -> None:
     """Nothing authenticates them: what is not refused has to be the same pixels."""
-    original = edit.payload_of(sound[0], chunk)
-    for place in range(len(original)):
-        for bit in range(0, 8, 3):
-            changed = bytearray(original)
-            changed[place] ^= 1 << bit
-            with contextlib.suppress(FormatError, LimitError, ModelError):
-                found = decompress(edit.with_payload(sound[0], chunk, bytes(changed)), threads=1)
-                np.testing.assert_array_equal(found.pixels, sound[1])
+    for changed in flipped_chunks(sound[0], chunk, range(0, 8, 3)):
+        with contextlib.suppress(FormatError, LimitError, ModelError):
+            found = decompress(changed, threads=1)
+            np.testing.assert_array_equal(found.pixels, sound[1])
 
 
 class TestRules:

@@ -11,6 +11,14 @@ import pytest
 from wavelet_building import noise, smooth
 
 import xrc_editing as edit
+from stream_damage import (
+    flipped,
+    flipped_chunks,
+    flipped_payloads,
+    payloads,
+    resized_payloads,
+    with_payloads,
+)
 from xraycodec.codecs.wavelet import Wavelet, geometry
 from xraycodec.codecs.wavelet.coder import MAX_REACH_BITS
 from xraycodec.codecs.wavelet.parameters import Parameters
@@ -29,10 +37,13 @@ from xraycodec.pipeline import compress, decompress
 pytestmark = pytest.mark.usefixtures("tiny_model")
 
 FLIPS = 60
+CORNER = XRay(np.full((90, 70), 90, np.uint8), 8)
+CORNER.pixels[:20, :20] = smooth(20, 20).pixels
 IMAGES = {
     "one layer": (smooth(19, 23), 1),
     "four layers": (smooth(20, 21, 12, signed=True), 4),
     "frames": (XRay(np.stack([smooth(9, 6).pixels, 255 - smooth(9, 6).pixels]), 8), 4),
+    "blocks": (CORNER, 1),
 }
 
 
@@ -49,23 +60,6 @@ def sound(request: pytest.FixtureRequest) -> tuple[bytes, np.ndarray]:
 @pytest.fixture
 def data(four_layers: None) -> bytes:
     return compress(IMAGES["one layer"][0], Wavelet(quality=70, threads=1))
-
-
-def flipped(data: bytes, place: int) -> bytes:
-    """One bit of one byte changed, another bit for each byte."""
-    changed = bytearray(data)
-    changed[place] ^= 1 << place * 5 % 8
-    return bytes(changed)
-
-
-def payloads(data: bytes) -> list[bytes]:
-    return [bytes(payload) for payload in parse(data).payloads]
-
-
-def with_payloads(data: bytes, changed: list[bytes]) -> bytes:
-    """The same stream with other payloads and checksums that fit."""
-    container = parse(data)
-    return build(container.header, container.parameters, changed, container.pixel_hash)
 
 
 def places(size: int, seed: int) -> list[int]:
@@ -89,27 +83,19 @@ def test_any_cut_is_found(sound: tuple[bytes, np.ndarray]) -> None:
 def test_flipped_bits_of_payloads_are_found_without_checksums(
     sound: tuple[bytes, np.ndarray],
 ) -> None:
-    whole = payloads(sound[0])
-    for number, payload in enumerate(whole):
-        for place in places(len(payload), number):
-            changed = [*whole[:number], flipped(payload, place), *whole[number + 1 :]]
-            with contextlib.suppress(FormatError):
-                found = decompress(with_payloads(sound[0], changed), threads=1)
-                # A larger last low-pass value may vanish where pixels are clipped to their range.
-                np.testing.assert_array_equal(found.pixels, sound[1])
+    for changed in flipped_payloads(sound[0], places):
+        with contextlib.suppress(FormatError):
+            found = decompress(changed, threads=1)
+            # A larger last low-pass value may vanish where pixels are clipped to their range.
+            np.testing.assert_array_equal(found.pixels, sound[1])
 
 
 def test_payloads_of_other_sizes_are_found_without_checksums(
     sound: tuple[bytes, np.ndarray],
 ) -> None:
-    whole = payloads(sound[0])
-    for number, payload in enumerate(whole):
-        for other in (b"", payload[:-1], payload[:-4], payload + b"\0", payload + bytes(4)):
-            if other == payload:
-                continue
-            changed = [*whole[:number], other, *whole[number + 1 :]]
-            with pytest.raises(FormatError):
-                decompress(with_payloads(sound[0], changed), threads=1)
+    for changed in resized_payloads(sound[0]):
+        with pytest.raises(FormatError):
+            decompress(changed, threads=1)
 
 
 @pytest.mark.parametrize("name", ["four layers", "frames"])
@@ -141,14 +127,10 @@ def test_noise_for_payloads(sound: tuple[bytes, np.ndarray]) -> None:
 @pytest.mark.parametrize("chunk", [b"PARM", b"HEAD", b"HASH", b"INDX"])
 def test_other_chunks_without_checksums(sound: tuple[bytes, np.ndarray], chunk: bytes) -> None:
     """Nothing authenticates them: what is not refused has to be the same pixels."""
-    original = edit.payload_of(sound[0], chunk)
-    for place in range(len(original)):
-        for bit in range(0, 8, 1 if chunk == b"PARM" else 3):
-            changed = bytearray(original)
-            changed[place] ^= 1 << bit
-            with contextlib.suppress(FormatError, LimitError, ModelError):
-                found = decompress(edit.with_payload(sound[0], chunk, bytes(changed)), threads=1)
-                np.testing.assert_array_equal(found.pixels, sound[1])
+    for changed in flipped_chunks(sound[0], chunk, range(0, 8, 1 if chunk == b"PARM" else 3)):
+        with contextlib.suppress(FormatError, LimitError, ModelError):
+            found = decompress(changed, threads=1)
+            np.testing.assert_array_equal(found.pixels, sound[1])
 
 
 class TestPayloadRules:
@@ -194,6 +176,22 @@ class TestPayloadRules:
         payload[place] = bits
         match = f"layer {layer} has coefficients of {bits} bits; allowed are {MAX_REACH_BITS}"
         self.check(data, layer, bytes(payload), CorruptError, match)
+
+    @pytest.mark.usefixtures("four_layers")
+    def test_2_a_level_in_blocks(self) -> None:
+        data = compress(CORNER, Wavelet(quality=70, threads=1))
+        payload = payloads(data)[3]
+        assert payload[0] > 128
+        match = "layer 3 has flags of blocks without coefficients"
+        self.check(data, 3, b"\x80" + payload[1:], CorruptError, match)
+        match = "layer 3 has coefficients of 147 bits; allowed are 18"
+        self.check(data, 3, b"\x93" + payload[1:], CorruptError, match)
+        self.check(data, 3, payload[:9], FormatError, "layer 3 ends too early")
+        parameters = bytearray(edit.payload_of(data, b"PARM"))
+        parameters[1] &= ~8  # the flag of blocks
+        plain = edit.with_payload(data, b"PARM", bytes(parameters))
+        with pytest.raises(CorruptError, match="layer . has coefficients of .* bits; allowed"):
+            decompress(plain, threads=1)
 
     @pytest.mark.parametrize(("shape", "layers"), [((2, 2), (1, 2, 3)), ((7, 5), (1,))])
     def test_3_a_payload_of_a_layer_without_levels(

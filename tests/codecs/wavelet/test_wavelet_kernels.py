@@ -54,6 +54,7 @@ class Phase:
         # One row of band 1 and one column of band 0 are missing, as at the edges of images.
         self.rows = np.array([shape[0], shape[0] - 1, shape[0]], np.int64)
         self.columns = np.array([shape[1] - 1, shape[1], shape[1]], np.int64)
+        self.coded = np.ones(shape, bool)
 
     def encode(
         self, adaptation: tuple[kernels.Integers, ...], rounding: int, price: int
@@ -63,8 +64,9 @@ class Phase:
         starts = np.empty(self.targets.size, np.uint32)
         sizes = np.empty_like(starts)
         count = kernels.encode_cells(
-            self.targets, self.rows, self.columns, self.scales, self.parameters, self.unit_shift,
-            self.reach, rounding, price, sigmoids(), powers(), *adaptation, chosen, starts, sizes,
+            self.targets, self.rows, self.columns, self.coded, self.scales, self.parameters,
+            self.unit_shift, self.reach, rounding, price, sigmoids(), powers(), *adaptation,
+            chosen, starts, sizes,
         )  # fmt: skip
         return chosen, starts[:count], sizes[:count]
 
@@ -74,8 +76,8 @@ class Phase:
         chosen = np.zeros_like(self.targets)
         state, position = kernels.decode_cells(
             words, np.uint64(int(words[0]) | int(words[1]) << 32), 2, self.rows, self.columns,
-            self.scales, self.parameters, self.unit_shift, self.reach, sigmoids(), powers(),
-            *adaptation, chosen,
+            self.coded, self.scales, self.parameters, self.unit_shift, self.reach, sigmoids(),
+            powers(), *adaptation, chosen,
         )  # fmt: skip
         return chosen, int(state), int(position)
 

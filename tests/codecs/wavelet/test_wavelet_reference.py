@@ -12,6 +12,7 @@ from wavelet_building import forget_models, noise, smooth, tiny_pack
 from xraycodec.codecs.wavelet import Wavelet, geometry
 from xraycodec.codecs.wavelet.coder import MAX_REACH_BITS, Decoder
 from xraycodec.codecs.wavelet.model import model_by_name
+from xraycodec.codecs.wavelet.parameters import Parameters
 from xraycodec.codecs.wavelet.walk import walk
 from xraycodec.container import parse
 from xraycodec.exact.pack import SEARCH_PATH, find_pack
@@ -61,7 +62,7 @@ def test_strips_are_those_of_the_specification(monkeypatch: pytest.MonkeyPatch) 
         expected = [(rows.start, rows.stop) for rows in spec_reader.strips_of(level, cells)]
         assert geometry.strips(level, cells) == expected
     monkeypatch.setattr(geometry, "_STRIP_CELLS", 6)
-    monkeypatch.setattr("xraycodec.codecs.wavelet.walk._FINISH_CELLS", 9)
+    monkeypatch.setattr("xraycodec.codecs.wavelet.areas.AREA_CELLS", 9)
     monkeypatch.setattr(
         spec_reader, "strips_of",
         lambda level, cells: [range(*strip) for strip in geometry.strips(level, cells)],
@@ -71,6 +72,28 @@ def test_strips_are_those_of_the_specification(monkeypatch: pytest.MonkeyPatch) 
     pixels = spec_reader.decode(container, find_pack(container.header.model))
     for threads in (1, 2):
         np.testing.assert_array_equal(pixels, decompress(data, threads=threads).frames)
+
+
+@pytest.mark.parametrize("effort", [0, 1])
+@pytest.mark.parametrize("strips", [1, 2])
+def test_blocks_are_those_of_the_specification(
+    effort: int, strips: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Detail in one corner only, so that most blocks of level 1 are left out."""
+    pixels = smooth(100, 72).pixels // 4 + 90
+    pixels[:30, :30] = noise(30, 30, 8).pixels
+    if strips == 2:
+        monkeypatch.setattr(geometry, "_STRIP_CELLS", 400)
+        monkeypatch.setattr(
+            spec_reader, "strips_of",
+            lambda level, cells: [range(*strip) for strip in geometry.strips(level, cells)],
+        )  # fmt: skip
+    data = compress(XRay(pixels, 8), Wavelet(step=30, effort=effort, threads=1))
+    container = parse(data)
+    assert Parameters.from_bytes(container.parameters).blocks
+    assert container.header.layers == (1 if strips == 1 else 4)
+    found = spec_reader.decode(container, find_pack(container.header.model))
+    np.testing.assert_array_equal(found, decompress(data, threads=2).frames)
 
 
 @pytest.mark.usefixtures("four_layers")

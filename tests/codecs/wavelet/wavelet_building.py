@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from codec_building import CHANNELS, COMPONENTS, PARAMETER_BITS, residual_graph
+from codec_building import noise as noise
+from codec_building import smooth as smooth
 from xraycodec.codecs.wavelet import model
 from xraycodec.codecs.wavelet.geometry import (
     BANDS,
@@ -23,11 +24,10 @@ from xraycodec.codecs.wavelet.model import (
     phase_member,
     synthesis_member,
 )
-from xraycodec.exact.operators import Addition, Convolution, Graph, Head
+from xraycodec.exact.operators import Graph
 from xraycodec.exact.pack import build_pack, find_pack, named_pack
 from xraycodec.image import XRay
 
-CHANNELS, COMPONENTS, PARAMETER_BITS = 8, 2, 16
 CORRECTIONS = (BANDS + 1) * CELL
 
 
@@ -35,10 +35,6 @@ def forget_models() -> None:
     """Look for models again, in folders and with a backend that may have changed."""
     for function in (named_pack, find_pack, model.model_by_digest):
         function.cache_clear()
-
-
-def _vector(values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    return np.rint(values).astype(np.int32)
 
 
 def cell_graph(
@@ -49,39 +45,8 @@ def cell_graph(
     features: int = FEATURES,
     carry: bool = True,
 ) -> Graph:
-    """Entry, one residual pair, head: the form of trained networks."""
-
-    def convolution(name: str, source: str, inputs: int, **more: bool) -> Convolution:
-        weight = rng.integers(-40, 41, (channels, inputs, 3, 3)).astype(np.int8)
-        spread = 23 * 60 * np.sqrt(9 * inputs)
-        return Convolution(
-            name,
-            source,
-            weight,
-            _vector(rng.normal(0, spread, channels) - 100.0 * weight.sum((1, 2, 3))),
-            _vector(np.full(channels, np.log2(spread / 60))),
-            **more,
-        )
-
-    # In units of a mixture's deviations and octaves, and of steps: about 0, rarely beyond one.
-    head = Head(
-        "numbers",
-        "state",
-        rng.integers(-64, 65, (outputs, channels)).astype(np.int8),
-        _vector(rng.normal(0, 3000, outputs)),
-        _vector(rng.integers(0, 3, outputs)),
-    )
-    return Graph(
-        features + channels,
-        (
-            convolution("h0", "x", features + channels),
-            convolution("u0", "h0", channels),
-            convolution("v0", "u0", channels, signed=True),
-            Addition("state", "h0", "v0"),
-            head,
-        ),
-        ("state", "numbers") if carry else ("numbers",),
-    )
+    """The form of trained networks; what they give is in units of deviations, octaves, steps."""
+    return residual_graph(rng, features, "numbers", outputs, channels, kernel=3, carry=carry)
 
 
 def finish_graph(rng: np.random.Generator, outputs: int = CELL) -> Graph:
@@ -123,24 +88,6 @@ def properties(**changed: object) -> dict[str, object]:
 def tiny_pack(to_onnx: Callable[[Graph], bytes], sets: int = SETS) -> bytes:
     said = {"sets": sets} if sets != SETS else {}
     return build_pack("wavelet", CODEC_ID, properties(**said), members(to_onnx, sets=sets))
-
-
-def smooth(
-    rows: int, columns: int, bits: int = 8, *, signed: bool = False, noise: float = 0.01
-) -> XRay:
-    """A radiograph's smoothness and noise, over most of the range."""
-    rng = np.random.default_rng(rows * 1009 + columns)
-    y, x = np.mgrid[:rows, :columns] / 30
-    share = 0.5 + 0.4 * np.sin(y + 0.3) * np.cos(1.3 * x) + noise * rng.normal(size=(rows, columns))
-    peak = (1 << bits) - 1
-    levels = np.rint(share.clip(0, 1) * peak).astype(np.int64) - (peak + 1) // 2 * signed
-    return XRay(levels.astype(f"{'' if signed else 'u'}int{8 if bits <= 8 else 16}"), bits)
-
-
-def noise(rows: int, columns: int, bits: int) -> XRay:
-    """Every level alike, everywhere."""
-    levels = np.random.default_rng(bits).integers(0, 1 << bits, (rows, columns))
-    return XRay(levels.astype("uint8" if bits <= 8 else "uint16"), bits)
 
 
 def psnr(image: XRay, found: XRay) -> float:

@@ -17,10 +17,10 @@ from xraycodec.codecs.base import Codec, Encoded, Part, Progress, header_for, no
 from xraycodec.codecs.lattice.codec import PROFILES, Profile
 from xraycodec.codecs.lattice.threads import run_jobs, split_threads
 from xraycodec.codecs.wavelet import completion, completion_encoding
-from xraycodec.codecs.wavelet.coder import Encoder, Thrift
+from xraycodec.codecs.wavelet.coder import LEAST, Encoder, Thrift
 from xraycodec.codecs.wavelet.content import Content
 from xraycodec.codecs.wavelet.decoding import decode_part, payloads_of
-from xraycodec.codecs.wavelet.geometry import LAYERS, levels
+from xraycodec.codecs.wavelet.geometry import FRACTION, LAYERS, levels
 from xraycodec.codecs.wavelet.model import CODEC_ID, Model, model_by_name
 from xraycodec.codecs.wavelet.parameters import STEP_BITS, Parameters
 from xraycodec.codecs.wavelet.target import (
@@ -191,6 +191,7 @@ class Wavelet(Codec):
 
         coders = run_jobs(work, range(len(frames)), pool_threads, progress)
         payloads = self._payloads(coders)
+        parameters = replace(parameters, blocks=any(coder.blocks for coder in coders))
         header = header_for(
             image,
             self.codec_id,
@@ -210,9 +211,9 @@ class Wavelet(Codec):
 
         shapes = levels(*frame.shape)
         bands, low = analyse(parameters.to_steps(frame))
-        thrift = Thrift(_PLAIN_ROUNDING, 0)
+        thrift = Thrift(_PLAIN_ROUNDING, 0, (1 << FRACTION) - _PLAIN_ROUNDING - 1)
         if self.effort:
-            thrift = Thrift(1 << 7, round(_PRICE * (1 << 16)))
+            thrift = Thrift(1 << 7, round(_PRICE * (1 << 16)), LEAST)
         coder = Encoder(bands, low, shapes, model, thrift, threads)
         found = walk(shapes[0], model, coder)
         return coder, parameters.to_pixels(found)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xraycodec.codecs.wavelet.areas import Area, whole
 from xraycodec.codecs.wavelet.geometry import (
     BAND_PLACES,
     BANDS,
@@ -28,6 +29,12 @@ from xraycodec.errors import CorruptError, TruncatedError
 
 MAX_REACH_BITS = 18
 """Of coefficients and last low-pass bands, in steps: enough for every image (section 9)."""
+LEAST = 200
+"""Of effort 1, in 2^-8 steps: what is smaller all over a block would be chosen 0 in it anyway."""
+MOST_CODED = 0.75
+"""Of a level's blocks: with more of them, flags do not pay."""
+_BLOCKS = 1 << 7
+"""Added to the bits of a reach: flags of blocks follow."""
 _BOTTOM = np.dtype("<i4")
 _SIZE = struct.Struct("<I")
 
@@ -39,27 +46,42 @@ class Thrift:
     Attributes:
         rounding: added to a magnitude in 2^-8 steps before it is cut to an integer.
         price: squared 2^-8 steps that a bit is worth; 0 takes the nearest as it is.
+        least: in 2^-8 steps; a block with no larger magnitude is not coded.
     """
 
     rounding: int
     price: int
+    least: int
 
 
 @dataclass(eq=False)
 class _Strip:
-    """Rows of cells with a stream and an adaptation of their own."""
+    """Rows of cells with a stream and an adaptation of their own; ``coded`` says which cells."""
 
     top: int
     end: int
+    coded: npt.NDArray[np.bool_]
     offsets: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
     taps: npt.NDArray[np.int64]
+
+    def restrict(self, flags: npt.NDArray[np.bool_]) -> list[Area]:
+        """Code the flagged blocks only; return where they are in the level."""
+        from xraycodec.codecs.wavelet import coded_blocks
+
+        rows, columns = self.coded.shape
+        self.coded = coded_blocks.cells_of(flags, rows, columns)
+        return list(coded_blocks.areas_of(flags, self.top, rows, columns))
 
 
 def _strips(level: int, shape: tuple[int, int]) -> list[_Strip]:
     from xraycodec.codecs.wavelet.kernels import fresh_adaptation
 
-    return [_Strip(top, end, *fresh_adaptation()) for top, end in strips(level, cells(shape))]
+    grid = cells(shape)
+    return [
+        _Strip(top, end, np.ones((end - top, grid[1]), bool), *fresh_adaptation())
+        for top, end in strips(level, grid)
+    ]
 
 
 class _Level:
@@ -94,7 +116,11 @@ def _on_threads(work: Callable[[_Strip], None], parts: Sequence[_Strip], threads
 
 
 class Encoder:
-    """Chooses the coefficients of one frame and collects their intervals."""
+    """Chooses the coefficients of one frame and collects their intervals.
+
+    Attributes:
+        blocks: whether any level is coded in some of its blocks only, so far.
+    """
 
     def __init__(
         self,
@@ -111,6 +137,7 @@ class Encoder:
         self._low = low
         self._bottom = b""
         self._at: _Level
+        self.blocks = False
         self._reaches: list[list[int]] = [[] for _ in range(LAYERS)]
         # Of each layer and strip: intervals in coding order.
         self._intervals: list[list[list[npt.NDArray[np.uint32]]]] = [[] for _ in range(LAYERS)]
@@ -120,17 +147,33 @@ class Encoder:
         self._bottom = values.astype(_BOTTOM).tobytes()
         return values
 
-    def begin(self, level: int, shape: tuple[int, int]) -> bool:
-        largest = int(np.abs(self._bands[level - 1]).max())
-        bits = ((largest + self._thrift.rounding) >> FRACTION).bit_length()
+    def begin(self, level: int, shape: tuple[int, int]) -> Sequence[Area]:
+        from xraycodec.codecs.wavelet import coded_blocks
+
+        largest = np.abs(self._bands[level - 1]).max((0, 1))
+        worthy = largest > self._thrift.least
         layer = layer_of(level)
-        self._reaches[layer].append(bits)
+        bits = 0
+        if worthy.any():
+            bits = ((int(largest.max()) + self._thrift.rounding) >> FRACTION).bit_length()
         if not bits:
-            return False
-        self._at = _Level(level, self._shapes[level - 1], bits, self._model)
-        missing = len(self._at.strips) - len(self._intervals[layer])
-        self._intervals[layer] += [[] for _ in range(missing)]
-        return True
+            self._reaches[layer].append(0)
+            return ()
+        self._at = at = _Level(level, self._shapes[level - 1], bits, self._model)
+        own = self._intervals[layer]
+        own += [[] for _ in range(len(at.strips) - len(own))]
+        flags = [coded_blocks.flags_of(worthy[strip.top : strip.end]) for strip in at.strips]
+        share = sum(part.sum() for part in flags) / sum(part.size for part in flags)
+        if share > MOST_CODED:
+            self._reaches[layer].append(bits)
+            return [whole(cells(shape))]
+        self.blocks = True
+        self._reaches[layer].append(bits | _BLOCKS)
+        areas: list[Area] = []
+        for strip, part, intervals in zip(at.strips, flags, own, strict=True):
+            areas += strip.restrict(part)
+            intervals += coded_blocks.encode(part)
+        return areas
 
     def phase(self, place: int, found: Distributions, coefficients: Plane) -> None:
         from xraycodec.codecs.wavelet import kernels
@@ -148,6 +191,7 @@ class Encoder:
             count = kernels.encode_cells(
                 np.ascontiguousarray(targets[:, rows]),
                 *at.sizes(place, strip),
+                strip.coded,
                 np.ascontiguousarray(found.scales[rows]),
                 np.ascontiguousarray(found.parameters[:, :, rows]),
                 at.unit_shift,
@@ -232,12 +276,13 @@ class Decoder:
         threads: int,
         *,
         joined: bool = False,
+        blocks: bool = False,
     ) -> None:
         """Take one payload for each layer that will be decoded, or the one all are ``joined`` in.
 
-        ``frame`` names it in messages.
+        ``frame`` names it in messages. ``blocks`` allows levels that are coded in some blocks only.
         """
-        self._joined = joined
+        self._joined, self._blocks = joined, blocks
         self._payloads = [memoryview(payload) for payload in payloads]
         self._shapes, self._model, self._threads = shapes, model, threads
         self._place = f"WAVE frame {frame}"
@@ -262,21 +307,38 @@ class Decoder:
         self._payloads[0] = self._payloads[0][size:]
         return values.reshape(shape)
 
-    def begin(self, level: int, shape: tuple[int, int]) -> bool:
+    def begin(self, level: int, shape: tuple[int, int]) -> Sequence[Area]:
         layer = 0 if self._joined else layer_of(level)
         if layer >= len(self._payloads):
-            return False  # a layer that is not there: all its coefficients are taken for 0
+            return ()  # a layer that is not there: all its coefficients are taken for 0
         if layer != self._layer:
             if layer:
                 self.end()
             self._open(level, layer)
         bits = self._reaches[level]
         if not bits:
-            return False
-        self._at = _Level(level, self._shapes[level - 1], bits, self._model)
+            return ()
+        self._at = at = _Level(level, self._shapes[level - 1], bits & ~_BLOCKS, self._model)
         if not self._readers:
-            self._split(len(self._at.strips))
-        return True
+            self._split(len(at.strips))
+        if not bits & _BLOCKS:
+            return [whole(cells(shape))]
+        return [
+            area
+            for strip, reader in zip(at.strips, self._readers, strict=True)
+            for area in strip.restrict(self._flags(strip, reader))
+        ]
+
+    def _flags(self, strip: _Strip, reader: _Reader) -> npt.NDArray[np.bool_]:
+        """Which blocks of a strip are coded."""
+        from xraycodec.codecs.wavelet import coded_blocks
+
+        flags = np.zeros(coded_blocks.blocks_of(*strip.coded.shape), bool)
+        state, position = coded_blocks.decode(reader.words, reader.state, reader.position, flags)
+        if position > len(reader.words):
+            raise TruncatedError(f"{self._where} ends too early")
+        reader.state, reader.position = np.uint64(state), position
+        return flags
 
     def _open(self, level: int, layer: int) -> None:
         """Read the front of a layer, from ``level`` down: the reaches of its levels."""
@@ -287,11 +349,13 @@ class Decoder:
         if len(payload) < len(own):
             raise TruncatedError(f"{self._where} has {len(payload)} bytes for {len(own)} levels")
         self._reaches = dict(zip(own, payload[: len(own)], strict=True))
-        if max(self._reaches.values()) > MAX_REACH_BITS:
-            raise CorruptError(
-                f"{self._where} has coefficients of {max(self._reaches.values())} bits; allowed"
-                f" are {MAX_REACH_BITS}"
-            )
+        for bits in self._reaches.values():
+            if self._blocks and bits == _BLOCKS:
+                raise CorruptError(f"{self._where} has flags of blocks without coefficients")
+            if (bits & ~_BLOCKS if self._blocks else bits) > MAX_REACH_BITS:
+                raise CorruptError(
+                    f"{self._where} has coefficients of {bits} bits; allowed are {MAX_REACH_BITS}"
+                )
         self._body = payload[len(own) :]
         self._readers = []
 
@@ -341,6 +405,7 @@ class Decoder:
                 reader.state,
                 reader.position,
                 *at.sizes(place, strip),
+                strip.coded,
                 np.ascontiguousarray(found.scales[rows]),
                 np.ascontiguousarray(found.parameters[:, :, rows]),
                 at.unit_shift,

@@ -140,7 +140,7 @@ def decode_part(
 
     def work(frame: int) -> None:
         own = [payloads[header.payload_index(layer, frame, 0, 0)] for layer in range(wanted)]
-        coder = Decoder(own, shapes, model, frame, inner_threads, joined=joined)
+        coder = Decoder(own, shapes, model, frame, inner_threads, joined=joined, blocks=read.blocks)
         found = walk(shapes[0], model, coder, level)
         if not joined or not level:  # else there is more in the payload
             coder.end()

@@ -34,6 +34,8 @@ SETS = 3
 
 CELL = 4
 """Coefficients of a band in a cell."""
+BLOCK = 16
+"""Cells on a side of a block that is coded or left out."""
 DETAILS = 2 * CELL
 EXTRAS = 2
 FEATURES = BANDS * CELL + DETAILS + EXTRAS

@@ -155,6 +155,7 @@ def encode_cells(
     targets: npt.NDArray[np.int32],
     band_rows: Integers,
     band_columns: Integers,
+    coded: npt.NDArray[np.bool_],
     scales: npt.NDArray[np.uint8],
     parameters: npt.NDArray[np.int32],
     unit_shift: int,
@@ -176,6 +177,7 @@ def encode_cells(
         targets: coefficients in 2^-8 steps, ``(band, row, column)``.
         band_rows: of the cells that have a coefficient, for each band.
         band_columns: likewise.
+        coded: whether a cell's coefficients are coded, ``(row, column)``; others are 0.
         scales: of the cells, ``(row, column)``.
         parameters: of the network, ``(band, parameter, row, column)``.
         unit_shift: parameters are in 2^-(8 + unit_shift).
@@ -207,6 +209,8 @@ def encode_cells(
     count = 0
     for i in range(height):
         for j in range(width):
+            if not coded[i, j]:
+                continue
             scale = scales[i, j]
             for band in range(BANDS):
                 if i >= band_rows[band] or j >= band_columns[band]:
@@ -276,6 +280,7 @@ def decode_cells(
     position: int,
     band_rows: Integers,
     band_columns: Integers,
+    coded: npt.NDArray[np.bool_],
     scales: npt.NDArray[np.uint8],
     parameters: npt.NDArray[np.int32],
     unit_shift: int,
@@ -306,6 +311,8 @@ def decode_cells(
     state = np.uint64(state)
     for i in range(height):
         for j in range(width):
+            if not coded[i, j]:
+                continue
             scale = scales[i, j]
             for band in range(BANDS):
                 if i >= band_rows[band] or j >= band_columns[band]:

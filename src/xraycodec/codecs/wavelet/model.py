@@ -15,7 +15,7 @@ from xraycodec.codecs.wavelet.geometry import (
     SETS,
 )
 from xraycodec.errors import ModelError
-from xraycodec.exact.operators import Kind, Tensor, reach
+from xraycodec.exact.operators import Kind, Tensor
 from xraycodec.exact.pack import ModelPack, find_pack, named_pack
 from xraycodec.exact.runtime import ExactNetwork
 
@@ -40,7 +40,6 @@ class Model:
         phases: of each set, a network for each phase.
         syntheses: of each set, the network that corrects what all phases gave.
         finish: the network that corrects the image itself.
-        finish_reach: how many cells away it sees.
     """
 
     digest: bytes
@@ -50,7 +49,6 @@ class Model:
     phases: tuple[tuple[ExactNetwork, ...], ...]
     syntheses: tuple[ExactNetwork, ...]
     finish: ExactNetwork
-    finish_reach: int
 
 
 def phase_member(number: int, phase: int) -> str:
@@ -120,7 +118,6 @@ def _load(pack: ModelPack, threads: int) -> Model:
         phases,
         syntheses,
         finish,
-        reach(finish.graph),
     )
 
 

@@ -26,7 +26,8 @@ _LAYOUT = struct.Struct("<BBIii")  # version, flags, step, lowest, highest
 _COMPLETED = 1
 _MARGINS = 2
 _SHUTTER = 4
-_KNOWN = _COMPLETED | _MARGINS | _SHUTTER
+_BLOCKS = 8
+_KNOWN = _COMPLETED | _MARGINS | _SHUTTER | _BLOCKS
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Parameters:
         completion: that the stream has above its base, or ``None``.
         margins: how the outermost lines follow from what the transform holds, or ``None``.
         shutter: pixels that are hidden behind one value, or ``None``.
+        blocks: whether levels may be coded in some of their blocks only.
     """
 
     step: int
@@ -48,6 +50,7 @@ class Parameters:
     completion: Completion | None = None
     margins: Margins | None = None
     shutter: CodedShutter | None = None
+    blocks: bool = False
 
     @property
     def middle(self) -> int:
@@ -60,6 +63,7 @@ class Parameters:
             (_COMPLETED if self.completion else 0)
             | (_MARGINS if self.margins else 0)
             | (_SHUTTER if self.shutter else 0)
+            | (_BLOCKS if self.blocks else 0)
         )
         return (
             _LAYOUT.pack(VERSION, flags, self.step, self.lowest, self.highest)
@@ -109,7 +113,8 @@ class Parameters:
         if not low <= step <= MAX_STEP:
             raise CorruptError(f"WAVE step is {step}; allowed are {low} to {MAX_STEP}")
         completion = Completion.from_bytes(rest) if flags & _COMPLETED else None
-        return Parameters(step, lowest, highest, completion, margins, shutter)
+        blocks = bool(flags & _BLOCKS)
+        return Parameters(step, lowest, highest, completion, margins, shutter, blocks)
 
     def to_steps(self, pixels: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
         """Pixels as 2^-8 steps from the middle, rounded; margins have been taken off."""

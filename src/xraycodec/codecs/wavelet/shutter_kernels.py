@@ -50,14 +50,14 @@ def _begin(known: npt.NDArray[np.uint8], i: Any) -> Any:
 
 
 @inline
-def _learn(context: Any, hidden: Any, chances: Integers, counts: Integers) -> None:
-    """Move the chance of a context towards what was found, at first fast."""
+def learn(context: Any, found: Any, chances: Integers, counts: Integers, most: Any) -> None:
+    """Move the chance of a context towards what was found: at first fast, until ``most`` came."""
     chance, pace = chances[context], 2 * counts[context] + 3
-    if hidden:
+    if found:
         chances[context] += 2 * (_WHOLE - chance) // pace
     else:
         chances[context] -= 2 * chance // pace
-    counts[context] = min(counts[context] + 1, _MOST_COUNT)
+    counts[context] = min(counts[context] + 1, most)
 
 
 def _padded(rows: int, columns: int) -> npt.NDArray[np.uint8]:
@@ -89,7 +89,7 @@ def _encode(known: npt.NDArray[np.uint8], starts: Words, sizes: Words) -> None:
             starts[position] = 0 if hidden else chance
             sizes[position] = chance if hidden else _WHOLE - chance
             position += 1
-            _learn(context, hidden, chances, counts)
+            learn(context, hidden, chances, counts, _MOST_COUNT)
             left = ((left << 1) | hidden) & ((1 << _LEFT) - 1)
 
 
@@ -130,7 +130,7 @@ def _decode(known: npt.NDArray[np.uint8], words: Words, state: Any) -> tuple[Any
             if position > len(words):
                 return state, position
             known[i, j] = hidden
-            _learn(context, hidden, chances, counts)
+            learn(context, hidden, chances, counts, _MOST_COUNT)
             left = ((left << 1) | hidden) & ((1 << _LEFT) - 1)
     return state, position
 

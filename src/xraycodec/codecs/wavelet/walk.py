@@ -13,12 +13,14 @@ payloads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from xraycodec.codecs.wavelet.areas import Area, evaluate, whole
 from xraycodec.codecs.wavelet.geometry import (
     BANDS,
     CELL,
@@ -34,14 +36,13 @@ from xraycodec.codecs.wavelet.model import Model
 
 Plane = npt.NDArray[np.int32]
 _SMALLEST = 2
-_FINISH_CELLS = 1 << 18
 CORRECTION_BITS = 6
 """Fractional bits of corrections, in steps; at most one step either way."""
 
 
 @dataclass(frozen=True, eq=False)
 class Distributions:
-    """What the networks tell of a phase.
+    """What the networks tell of a phase, where it has coefficients.
 
     Attributes:
         scales: of the cells, ``(row, column)``.
@@ -58,8 +59,8 @@ class Coder(Protocol):
     def bottom(self, shape: tuple[int, int]) -> Plane:
         """Code the last low-pass band, in steps."""
 
-    def begin(self, level: int, shape: tuple[int, int]) -> bool:
-        """Turn to a level whose bands have ``shape``; return whether any coefficient is not 0."""
+    def begin(self, level: int, shape: tuple[int, int]) -> Sequence[Area]:
+        """Turn to a level whose bands have ``shape``; return which cells have coefficients."""
 
     def phase(self, place: int, found: Distributions, coefficients: Plane) -> None:
         """Code a phase of the level; fill ``coefficients``, ``(band, row, column)``, in steps."""
@@ -97,10 +98,10 @@ def _finish(image: Plane, state: npt.NDArray[np.uint8], model: Model) -> Plane:
     described = np.empty((FINISH_FEATURES, height, width), np.uint8)
     features.describe(image, 0, described, scales)
     corrected = image.copy()
-    rows = max(1, _FINISH_CELLS // width)
-    for top in range(0, height, rows):
-        end = min(top + rows, height)
-        first, last = max(0, top - model.finish_reach), min(height, end + model.finish_reach)
+    every = whole((height, width))
+    for piece in every.pieces():
+        around = piece.grown(model.finish.reach, (height, width))
+        first, last = around.top, around.end
         x = np.empty((1, FINISH_FEATURES + model.channels, last - first, width), np.uint8)
         x[0, :FINISH_FEATURES] = described[:, first:last]
         if len(image) <= _SMALLEST and image.shape[1] <= _SMALLEST:  # no level was before
@@ -109,10 +110,10 @@ def _finish(image: Plane, state: npt.NDArray[np.uint8], model: Model) -> Plane:
             above = state[:, :, first >> 1 : (last + 1) >> 1]
             doubled = np.repeat(np.repeat(above, 2, 2), 2, 3)
             x[:, FINISH_FEATURES:] = doubled[:, :, first & 1 :][:, :, : last - first, :width]
-        numbers = model.finish(x)["numbers"][0, :, top - first : end - first]
+        numbers = model.finish(x)["numbers"][0, :, *piece.inside(around)]
         found = _corrections(numbers, model.parameter_bits)
         for place in range(CELL):
-            part = corrected[2 * top + (place >> 1) : 2 * end : 2, place & 1 :: 2]
+            part = corrected[2 * piece.top + (place >> 1) : 2 * piece.end : 2, place & 1 :: 2]
             part += found[place, : part.shape[0], : part.shape[1]]
     return corrected
 
@@ -130,6 +131,7 @@ def _level(
     from xraycodec.codecs.wavelet.transform import synthesise
 
     number = set_of(level, len(model.syntheses))
+    state = np.ascontiguousarray(state)
     shape = (low.shape[0], low.shape[1])
     height, width = cells(shape)
     scales = np.empty((height, width), np.uint8)
@@ -137,20 +139,24 @@ def _level(
     x[0, : BANDS * CELL] = features.CENTRE
     features.describe(low, level, x[0, BANDS * CELL : FEATURES], scales)
     bands = np.zeros((BANDS, CELL, height, width), np.int32)
-    if coder.begin(level, shape):
+    areas = coder.begin(level, shape)
+    if areas:
+        numbers = np.zeros((1, BANDS * (3 * model.components - 1), height, width), np.int32)
+        parameters = numbers.reshape(BANDS, -1, height, width)
         for index, (row, column) in enumerate(PHASES):
             place = 2 * row + column
             x[:, FEATURES:] = state
-            found = model.phases[number][index](x)
-            state = found["state"]
-            parameters = found["numbers"].reshape(BANDS, -1, height, width)
+            evaluate(model.phases[number][index], x, areas, {"state": state, "numbers": numbers})
             coefficients = np.zeros((BANDS, height, width), np.int32)
             coder.phase(place, Distributions(scales, parameters), coefficients)
             bands[:, place] = coefficients
             features.describe_coefficients(coefficients, scales, x[0, place : BANDS * CELL : CELL])
     x[:, FEATURES:] = state
-    found = model.syntheses[number](x)
-    corrections = _corrections(found["numbers"][0], model.parameter_bits)
+    last = np.empty((1, (BANDS + 1) * CELL, height, width), np.int32)
+    evaluate(
+        model.syntheses[number], x, [whole((height, width))], {"state": state, "numbers": last}
+    )
+    corrections = _corrections(last[0], model.parameter_bits)
     of_bands = corrections[: BANDS * CELL].reshape(bands.shape)
     bands <<= FRACTION
     bands += of_bands
@@ -158,7 +164,7 @@ def _level(
     for place in range(CELL):
         part = low[place >> 1 :: 2, place & 1 :: 2]
         part += corrections[BANDS * CELL + place, : part.shape[0], : part.shape[1]]
-    return synthesise(low, bands, below, level), found["state"]
+    return synthesise(low, bands, below, level), state
 
 
 def _corrections(numbers: npt.NDArray[np.int32], parameter_bits: int) -> npt.NDArray[np.int32]:

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from xraycodec.codecs.wavelet.coder import LEAST, MOST_CODED
 from xraycodec.codecs.wavelet.geometry import (
+    BLOCK,
     BANDS,
     CELL,
     FEATURES,
     FINISH_FEATURES,
+    FRACTION,
     ORTHONORMAL_LEVELS,
     PHASES,
     set_of,
@@ -229,19 +232,22 @@ class WaveletNetwork(nn.Module):
         number = set_of(level, len(self.sets))
         unit, details = describe(known, level)
         targets = _unflatten(F.pixel_unshuffle(bands, 2), BANDS)
+        blocks = coded_blocks(targets)
         coded = torch.zeros_like(targets)
         bits = torch.zeros(len(bands), device=bands.device)
         for index, (row, column) in enumerate(PHASES):
             place = 2 * row + column
             features = torch.cat([_scaled(coded, unit), details], 1)
-            parameters, state = self.network(number, index)(features, state)
+            parameters, passed = self.network(number, index)(features, state)
+            state = torch.where(blocks, passed, state)
             parameters = _unflatten(parameters, BANDS)
             target = targets[:, :, place]
             if dead_zone is None:
                 chosen = choose(target, parameters.detach(), unit, thrift)
             else:
                 chosen = target.sign() * (target.abs() + 1 - dead_zone).floor()
-            bits = bits + code_lengths(parameters, unit, chosen).sum((1, 2, 3))
+            chosen = chosen * blocks
+            bits = bits + (code_lengths(parameters, unit, chosen) * blocks).sum((1, 2, 3))
             coded = coded.clone()
             coded[:, :, place] = chosen
         features = torch.cat([_scaled(coded, unit), details], 1)
@@ -258,6 +264,22 @@ class WaveletNetwork(nn.Module):
             high = F.pixel_shuffle(found.flatten(1, 2), 2) * gain
             known = synthesise(low, high.unsqueeze(1))
         return bits, error, known, state
+
+
+@torch.no_grad()
+def coded_blocks(targets: Tensor) -> Tensor:
+    """Which cells an encoder would code, ``(crop, 1, row, column)``: those of blocks worth it.
+
+    Args:
+        targets: in steps, ``(crop, band, place, row, column)``.
+    """
+    rows, columns = targets.shape[-2:]
+    worthy = (targets.abs().amax((1, 2)) > LEAST / (1 << FRACTION)).float()
+    padded = F.pad(worthy[:, None], (0, -columns % BLOCK, 0, -rows % BLOCK))
+    flags = F.max_pool2d(padded, BLOCK)
+    flags = torch.where(flags.mean((1, 2, 3), keepdim=True) > MOST_CODED, 1.0, flags)
+    cells = flags.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    return cells[..., :rows, :columns] > 0
 
 
 def _unflatten(x: Tensor, groups: int) -> Tensor:
