@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from cli_running import names_in, radiograph, read_image, run, same, write_image
 
+from rnn_conv_building import models_in, paper_model_in
 from xraycodec import Lattice
 from xraycodec.codecs.base import Codec
 from xraycodec.container import read_header
@@ -71,6 +72,21 @@ def test_options_reach_rnn_conv(png: Path) -> None:
     assert (result["beta"], result["nominal_ratio"]) == (16, 16)
     assert (result["lossless"], result["max_error"], result["verified"]) == (False, None, True)
     assert read_header(Path(f"{png}.xrc").read_bytes()).tile == 128
+
+
+def test_the_papers_widths_are_found_outside_of_the_package(png: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    options = ("--codec", "rnn-conv", "--configuration", "paper", "--tile", 128, "--threads", 1)
+    with models_in(folder):
+        outcome = run("compress", png, *options)
+    assert outcome.code == 1
+    assert "rnn-conv-paper-128.xrcpack in" in outcome.err
+    assert "set XRAYCODEC_MODELS to the folder" in outcome.err
+    assert not Path(f"{png}.xrc").exists()
+    with paper_model_in(folder) as digest:
+        assert run("compress", png, *options).code == 0
+        assert read_header(Path(f"{png}.xrc").read_bytes()).model == digest
 
 
 def test_lattice_without_loss_is_the_default(png: Path) -> None:

@@ -85,6 +85,14 @@ def test_help_explains_every_option(path: str) -> None:
         (("compress", "x.png", *RNN_CONV, "--max-error", "0"), "--max-error goes with --codec lat"),
         (("compress", "x.png", *RNN_CONV, "--profile", "best"), "--profile goes with --codec lat"),
         (
+            ("compress", "x.png", "--configuration", "paper"),
+            "--configuration goes with --codec rnn-conv, not with the default, lattice",
+        ),
+        (
+            ("compress", "x.png", *RNN_CONV, "--configuration", "wide"),
+            "'wide' is not one of 'compact', 'paper'",
+        ),
+        (
             ("compress", "x.png", "--codec", "stored", "--tile", "64"),
             "lattice, rnn-conv or toderici, not",
         ),

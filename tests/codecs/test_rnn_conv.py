@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import xraycodec
+from rnn_conv_building import PAPER_128, models_in, paper_model_in
 from xraycodec import (
     CorruptError,
     ModelError,
@@ -177,6 +178,44 @@ def test_a_ratio_out_of_range(ratio):
 def test_a_tile_without_a_network(tile):
     with pytest.raises(OptionError, match=f"tile {tile}; rnn-conv has networks for 128 and 256"):
         RnnConv(tile=tile)
+
+
+def test_a_configuration_that_does_not_exist():
+    with pytest.raises(OptionError, match="configuration 'wide'; rnn-conv has compact and paper"):
+        RnnConv(configuration="wide")
+
+
+def test_the_configuration_chooses_the_network_and_the_stream_names_it(tmp_path):
+    image = XRay(wave(40, 40), 8)
+    compact = RnnConv(8, 128, 1)
+    assert compact.configuration == "compact"
+    with paper_model_in(tmp_path) as digest:
+        encoded = RnnConv(8, 128, 1, "paper").encode(image)
+        assert encoded.header.model == digest
+        assert compact.encode(image).header.model == pack_for_segment(128).digest != digest
+        data = compress(image, RnnConv(8, 128, 1, "paper"))
+        assert (decompress(data, threads=1).pixels == encoded.pixels[0]).all()
+
+
+def test_a_configuration_whose_model_is_not_at_hand(tmp_path):
+    at_hand = "at hand: rnn-conv-compact-128, rnn-conv-compact-256"
+    with models_in(tmp_path), pytest.raises(ModelError) as caught:
+        RnnConv(tile=128, configuration="paper").encode(XRay(wave(16, 16), 8))
+    message = str(caught.value)
+    assert message.startswith(f"no model pack {PAPER_128} in {tmp_path}, ")
+    assert message.endswith(f"; set XRAYCODEC_MODELS to the folder that holds it; {at_hand}")
+    with (
+        paper_model_in(tmp_path),
+        pytest.raises(ModelError, match="no model pack rnn-conv-paper-256") as caught,
+    ):
+        RnnConv(configuration="paper").encode(XRay(wave(16, 16), 8))
+    assert str(caught.value).endswith(f"{at_hand}, rnn-conv-paper-128")
+
+
+def test_a_model_that_is_damaged_is_not_called_missing(tmp_path):
+    (tmp_path / PAPER_128).write_bytes(b"no pack")
+    with models_in(tmp_path), pytest.raises(ModelError, match="is no readable model pack"):
+        RnnConv(tile=128, configuration="paper").encode(XRay(wave(16, 16), 8))
 
 
 @ANY_SEGMENT

@@ -22,6 +22,7 @@ TINY = Budget(
     klt_crops=2,
     ratios=(2, 8),
     most_iterations=40,
+    paper_widths_crops=2,
     images=2,
     qualities=4,
     lossless_images=1,

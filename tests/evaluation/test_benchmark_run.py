@@ -15,14 +15,17 @@ from xraycodec.evaluation.benchmark import (
     figure2,
     fingerprints,
     jobs,
+    paper_widths,
     plan,
     run,
 )
 from xraycodec.evaluation.benchmark import settings as settings_module
+from xraycodec.evaluation.benchmark.images import find_images
 from xraycodec.evaluation.benchmark.jobs import Context, Job
 from xraycodec.evaluation.benchmark.settings import SECTIONS, Settings
 from xraycodec.evaluation.benchmark.store import ResultStore
 
+NO_PAPER_WIDTHS = "not for this test"
 KEYS = ("jpeg2000", "larger", "broken", "absent")
 
 
@@ -34,6 +37,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(crop_tasks, "CROPS", CROPS)
     monkeypatch.setattr(contestants, "known_codecs", lambda: KEYS)
     monkeypatch.setattr(contestants, "peer", fake_peer)
+    monkeypatch.setattr(paper_widths, "why_not", lambda: NO_PAPER_WIDTHS)
     # The size that JPEG 2000 is held to; RNN-Conv's takes seconds to find.
     monkeypatch.setattr(figure2, "our_codec", lambda key, quality, tile: Stored())
     for cached in (contestants.contestant, crop_tasks.paper_crops):
@@ -55,7 +59,10 @@ def measured(settings, **changes):
 def test_every_table_is_there_and_failures_are_shown(world, tmp_path):
     result, _ = measured(world)
     assert json.loads((world.out / "benchmark.json").read_text()) == result
-    assert result["not_available"] == {"absent": "no model pack absent.xrcpack"}
+    assert result["not_available"] == {
+        "absent": "no model pack absent.xrcpack",
+        "rnn-conv-paper": NO_PAPER_WIDTHS,
+    }
     assert set(result["crops"]) == {"128", "256"}
     for rows in result["crops"].values():
         assert [(row["ratio"], row["approach"]) for row in rows] == [
@@ -222,7 +229,7 @@ def test_toderici_is_measured_on_fewer_crops_where_it_needs_many_iterations(
     world, monkeypatch, iterations, at_2
 ):
     monkeypatch.setattr(contestants, "toderici_iterations", lambda: iterations)
-    images = plan.find_images(world)
+    images = find_images(world)
     planner = plan._Planner(world, Context(world.data, world.out, 1), images, ("toderici",))
     counts = {}
     for job in planner.crops():

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from xraycodec.codecs.base import Codec
 from xraycodec.codecs.lattice.codec import DEFAULT_TILE, PROFILES
 from xraycodec.codecs.registry import NAMES, codec_by_name
+from xraycodec.codecs.rnn_conv.model import CONFIGURATIONS
 from xraycodec.codecs.wavelet.codec import DEFAULT_QUALITY, MOST_EFFORT
 from xraycodec.codecs.wavelet.target import PRESETS
 from xraycodec.errors import OptionError
@@ -25,7 +26,7 @@ _TAKES = {
         *("quality", "psnr", "ratio", "size", "step", "preset", "effort", "threads"),
         *("max_error", "profile"),
     ),
-    "rnn-conv": ("ratio", "tile", "threads"),
+    "rnn-conv": ("ratio", "tile", "configuration", "threads"),
     "toderici": ("iterations", "tile", "threads"),
     "stored": (),
 }
@@ -191,6 +192,18 @@ def tile(function: F) -> F:
         help="Side of the tiles. lattice: a multiple of 8 from 64 to 4096; with small ones,"
         " decompress --region reads and computes less, but files are larger. rnn-conv: 128 or 256."
         " toderici: a multiple of 16 from 16 to 512.",
+    )(function)
+
+
+def configuration(function: F) -> F:
+    return click.option(
+        "--configuration",
+        type=click.Choice(CONFIGURATIONS),
+        default="compact",
+        show_default=True,
+        help="rnn-conv: widths of the network. paper has the paper's, 62 million parameters, for"
+        " --tile 128; its model is not part of the package: set XRAYCODEC_MODELS to the folder that"
+        " holds rnn-conv-paper-128.xrcpack, to decompress as well.",
     )(function)
 
 

@@ -71,6 +71,7 @@ IMAGES = Wanted("image file", _is_image, _members)
 @codec_options.wavelet
 @codec_options.iterations
 @codec_options.tile
+@codec_options.configuration
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
 @options.threads
 @options.reporting
@@ -85,6 +86,7 @@ def compress(
     ratio: float,
     iterations: int,
     tile: int | None,
+    configuration: str,
     no_verify: bool,
     threads: int,
     as_json: bool,

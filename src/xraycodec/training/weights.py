@@ -11,9 +11,11 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from xraycodec.errors import ModelError
-from xraycodec.training.network import RNNConv
+from xraycodec.training.growth import grow
+from xraycodec.training.network import CONFIGS, RNNConv
 
 SUFFIX = ".safetensors"
 CONFIG_KEY = "configuration"
@@ -33,8 +35,11 @@ def save_weights(network: RNNConv, path: Path) -> None:
 def load_weights(network: RNNConv, path: Path) -> None:
     """Read weights into ``network``; what the file leaves out stays as it is.
 
+    Those of a narrower configuration grow (`xraycodec.training.growth`): the network then computes
+    what the narrow one does.
+
     Raises:
-        ModelError: no such file, another configuration, or other tensors than the network's.
+        ModelError: no such file, another configuration, or other tensors than the configuration's.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -42,8 +47,18 @@ def load_weights(network: RNNConv, path: Path) -> None:
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} holds no weights: {error}") from error
-    if found != network.config.name:
+    if found == network.config.name:
+        _copy(tensors, network, path)
+    elif found in CONFIGS:
+        narrow = RNNConv(CONFIGS[found])
+        _copy(tensors, narrow, path)
+        grow(narrow, network)
+    else:
         raise ModelError(f"{path} holds configuration {found!r}, not {network.config.name!r}")
+
+
+def _copy(tensors: dict[str, Tensor], network: RNNConv, path: Path) -> None:
+    """Copy the tensors of a file into the network that they were saved of."""
     state = network.state_dict()
     for name, value in state.items():
         if name not in tensors and not name.endswith("recurrent"):

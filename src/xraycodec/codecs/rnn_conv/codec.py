@@ -19,6 +19,7 @@ from xraycodec.codecs.base import Codec, Encoded, Progress, header_for, no_progr
 from xraycodec.codecs.rnn_conv.model import (
     BLOCK,
     CODE_LIMIT,
+    CONFIGURATIONS,
     MAX_BETA,
     Codes,
     Model,
@@ -50,6 +51,8 @@ class RnnConv(Codec):
         ratio: the paper's ratio 256 / beta, 2 to 256; beta = 256 / ratio is rounded.
         tile: side N of the segments, 128 or 256; each has a network of its own.
         threads: of the network's interpreter, 0 for every core.
+        configuration: widths of the network, compact or paper; the packs of paper are not part of
+            the package, XRAYCODEC_MODELS leads to them.
     """
 
     codec_id: ClassVar[str] = "RNNC"
@@ -57,6 +60,7 @@ class RnnConv(Codec):
     ratio: float = 8.0
     tile: int = 256
     threads: int = 0
+    configuration: str = "compact"
 
     def __post_init__(self) -> None:
         if not PIXELS_PER_BLOCK / MAX_BETA <= self.ratio <= PIXELS_PER_BLOCK:
@@ -66,6 +70,10 @@ class RnnConv(Codec):
             )
         if self.tile not in (128, 256):
             raise OptionError(f"tile {self.tile}; rnn-conv has networks for 128 and 256")
+        if self.configuration not in CONFIGURATIONS:
+            raise OptionError(
+                f"configuration {self.configuration!r}; rnn-conv has {' and '.join(CONFIGURATIONS)}"
+            )
 
     @property
     def beta(self) -> int:
@@ -73,7 +81,8 @@ class RnnConv(Codec):
         return min(MAX_BETA, max(1, round(PIXELS_PER_BLOCK / self.ratio)))
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
-        model = model_for(pack_for_segment(self.tile).digest, self.threads)
+        pack = pack_for_segment(self.tile, self.configuration)
+        model = model_for(pack.digest, self.threads)
         if self.beta > model.beta:
             raise OptionError(f"ratio {self.ratio:g}; the model has {model.beta} channels only")
         low, span = intensity_window(image)

@@ -11,13 +11,22 @@ import numpy.typing as npt
 
 from xraycodec.entropy import FrequencyTables
 from xraycodec.errors import ModelError
-from xraycodec.exact.pack import ModelPack, find_pack, named_pack
+from xraycodec.exact.pack import (
+    SEARCH_PATH,
+    SUFFIX,
+    ModelPack,
+    find_pack,
+    named_pack,
+    pack_folders,
+)
 from xraycodec.exact.session import Network
 
 BLOCK = 16
 MAX_BETA = 128
 CODE_LIMIT = 127
 CODEC_ID = "RNNC"
+CONFIGURATIONS = ("compact", "paper")
+"""Widths of the networks: the package's own, and the paper's 62 million parameters."""
 
 Codes = npt.NDArray[np.int8]
 Latents = npt.NDArray[np.float32]
@@ -106,9 +115,20 @@ def model_for(digest: bytes, threads: int = 0) -> Model:
 
 
 def pack_for_segment(segment: int, configuration: str = "compact") -> ModelPack:
-    """Return the pack trained on ``segment`` pixels.
+    """Return the pack of a configuration that was trained on ``segment`` pixels.
 
     Raises:
-        ModelError: none was trained for this size.
+        ModelError: it is not at hand, or damaged.
     """
-    return named_pack(f"rnn-conv-{configuration}-{segment}")
+    name = f"rnn-conv-{configuration}-{segment}"
+    try:
+        return named_pack(name)
+    except ModelError:
+        folders = pack_folders()
+        found = {path.stem for folder in folders for path in folder.glob(f"rnn-conv-*{SUFFIX}")}
+        if name in found:
+            raise
+        raise ModelError(
+            f"no model pack {name}{SUFFIX} in {', '.join(map(str, folders))}; set {SEARCH_PATH} to"
+            f" the folder that holds it; at hand: {', '.join(sorted(found)) or 'none'}"
+        ) from None

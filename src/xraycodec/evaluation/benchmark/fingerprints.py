@@ -26,12 +26,15 @@ _MEASURING = (
     "evaluation/benchmark/lossless_stage.py",
     "evaluation/benchmark/speed.py",
 )
+_MEASURING_TOO = {"rnn-conv-paper": ("evaluation/benchmark/paper_widths.py",)}
+"""Sources that the results of one codec alone depend on."""
 _CODING = ("codecs/**/*.py", "container/*.py", "entropy/*.py", "exact/*.py", "tiling.py")
 _PACKS = {
     "lattice": ("lattice-best",),
     "lattice-fast": ("lattice-fast",),
     "wavelet": ("wavelet",),
     "rnn-conv": ("rnn-conv-compact-128", "rnn-conv-compact-256"),
+    "rnn-conv-paper": ("rnn-conv-paper-128",),
     "toderici": ("toderici-compact",),
 }
 _DIGITS = 12
@@ -39,7 +42,8 @@ _DIGITS = 12
 
 def of_codec(codec: str) -> str:
     """Fingerprint of a codec and of what measures it."""
-    facts = [_sources(_MEASURING), *map("=".join, versions().items())]
+    measuring = _sources(_MEASURING + _MEASURING_TOO.get(codec, ()))
+    facts = [measuring, *map("=".join, versions().items())]
     if codec in _PACKS:
         facts += [_sources(_CODING), *map(_digest, _PACKS[codec])]
     return _hash(facts)
@@ -60,7 +64,7 @@ def join(*parts: object) -> str:
     return _hash(map(str, parts))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _sources(patterns: tuple[str, ...]) -> str:
     paths = sorted(path for pattern in patterns for path in _PACKAGE.glob(pattern))
     return _hash(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)

@@ -15,6 +15,7 @@ from xraycodec.evaluation.benchmark.store import Record
 _TASKS = {
     "cut": "xraycodec.evaluation.benchmark.crop_tasks:cut",
     "crops": "xraycodec.evaluation.benchmark.crop_tasks:measure",
+    "paper-widths": "xraycodec.evaluation.benchmark.paper_widths:measure",
     "lossless-stage": "xraycodec.evaluation.benchmark.lossless_stage:measure",
     "figure2": "xraycodec.evaluation.benchmark.figure2:measure",
     "rate": "xraycodec.evaluation.benchmark.full_images:measure",

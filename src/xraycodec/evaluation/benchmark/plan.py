@@ -4,46 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from xraycodec.errors import ImageError, OptionError
-from xraycodec.evaluation.benchmark import contestants, fingerprints, lossless_stage
+from xraycodec.errors import OptionError
+from xraycodec.evaluation.benchmark import contestants, fingerprints, lossless_stage, paper_widths
 from xraycodec.evaluation.benchmark.contestants import TODERICI_BITS_RATIO
 from xraycodec.evaluation.benchmark.crop_tasks import APPROACHES
 from xraycodec.evaluation.benchmark.figure2 import CODECS as FIGURE_CODECS
 from xraycodec.evaluation.benchmark.figure2 import ORIGINAL
+from xraycodec.evaluation.benchmark.images import Images
 from xraycodec.evaluation.benchmark.jobs import Context, Job
 from xraycodec.evaluation.benchmark.paper import CROPS, SEGMENTS
 from xraycodec.evaluation.benchmark.settings import BEST_LEFT_OUT, Budget, Settings
-from xraycodec.evaluation.crops import find_splits
 from xraycodec.files import read
 from xraycodec.image import Pixels, XRay, pixel_type
 
 T = TypeVar("T")
-DEEP = "deep"
 FIGURE_SIDE = 1024
 MIDDLE_RATE = 0.4
 """Where on a codec's ladder its speed is measured, 0 being its best quality, 1 its worst."""
-
-
-@dataclass(frozen=True)
-class Images:
-    """Files that are measured, as names below the data folder.
-
-    Attributes:
-        test: the test split.
-        deep: images of 9 bits and more, with their bits stored.
-        test_files: fingerprint of the test split.
-        train_files: fingerprint of the training split.
-    """
-
-    test: tuple[str, ...]
-    deep: tuple[tuple[str, int], ...]
-    test_files: str
-    train_files: str
 
 
 @dataclass(frozen=True)
@@ -53,39 +34,6 @@ class Plan:
     images: Images
     jobs: tuple[Job, ...]
     unavailable: dict[str, str] = field(default_factory=dict)
-
-
-def find_images(settings: Settings) -> Images:
-    """Find the images of the data folder.
-
-    Raises:
-        OptionError: there is no such folder, or no images of each split are in it.
-    """
-    root = settings.data
-    if not root.is_dir():
-        raise OptionError(f"{root}: no such folder; --data is the one that holds the images")
-    try:
-        splits = find_splits(root)
-    except ValueError as error:
-        raise OptionError(f"{root}: {error}") from error
-    test = tuple(str(path.relative_to(root)) for path in splits.test)
-    train = [str(path.relative_to(root)) for path in splits.train]
-    deep = tuple(
-        (str(path.relative_to(root)), bits)
-        for path in sorted((root / DEEP).glob("*.dcm"))
-        if (bits := _bits_of(path, settings.budget.deep_pixels))
-    )
-    return Images(test, deep, fingerprints.of_files(root, test), fingerprints.of_files(root, train))
-
-
-def _bits_of(path: Path, most_pixels: int) -> int:
-    """Return the bits stored of one unsigned frame that is small enough, else 0."""
-    try:
-        image = read(path)
-    except (ImageError, OSError):
-        return 0
-    serves = image.pixels.ndim == 2 and image.pixels.size <= most_pixels and not image.signed
-    return image.bits_stored if serves else 0
 
 
 def plan_cuts(settings: Settings, images: Images) -> list[Job]:
@@ -122,12 +70,14 @@ def plan(settings: Settings, context: Context, images: Images) -> Plan:
     Raises:
         OptionError: a codec that does not exist.
     """
-    known = contestants.known_codecs()
+    known = (*contestants.known_codecs(), paper_widths.KEY)
     for codec in settings.codecs:
         if codec not in known:
             raise OptionError(f"no codec {codec!r}; choose from {', '.join(known)}")
-    asked = [codec for codec in known if wanted(settings, codec)]
+    asked = [codec for codec in contestants.known_codecs() if wanted(settings, codec)]
     reasons = {codec: contestants.why_not(codec, context) for codec in asked}
+    if "crops" in settings.sections and wanted(settings, paper_widths.KEY):
+        reasons[paper_widths.KEY] = paper_widths.why_not()
     unavailable = {codec: why for codec, why in reasons.items() if why is not None}
     codecs = [codec for codec in asked if codec not in unavailable]
     planner = _Planner(settings, context, images, codecs)
@@ -136,6 +86,7 @@ def plan(settings: Settings, context: Context, images: Images) -> Plan:
         *(planner.lossless_stage() if "lossless-stage" in settings.sections else ()),
         *(planner.figure2() if "figure2" in settings.sections else ()),
         *(planner.full_images() if "rd" in settings.sections else ()),
+        *(planner.paper_widths() if reasons.get(paper_widths.KEY, "unasked") is None else ()),
         *(planner.crops() if "crops" in settings.sections else ()),
         *(planner.speed() if "rd" in settings.sections else ()),
     ]
@@ -213,17 +164,30 @@ class _Planner:
             for side in reversed(SEGMENTS):
                 for ratio in self.budget.ratios:
                     count = self.crops_of(codec, ratio)
-                    for first in range(0, count, self.budget.chunk):
-                        yield Job(
-                            "crops",
-                            "crops",
-                            codec,
-                            str(side),
-                            ratio,
-                            first=first,
-                            count=min(self.budget.chunk, count - first),
-                            fingerprint=print_,
-                        )
+                    yield from self.chunks("crops", codec, side, ratio, count, print_)
+
+    def paper_widths(self) -> Iterator[Job]:
+        print_ = self.fingerprint(paper_widths.KEY, self.images.test_files)
+        count = min(self.budget.crops, self.budget.paper_widths_crops)
+        for side in paper_widths.TRAINED:
+            for ratio in self.budget.ratios:
+                yield from self.chunks("paper-widths", paper_widths.KEY, side, ratio, count, print_)
+
+    def chunks(
+        self, task: str, codec: str, side: int, ratio: int, count: int, print_: str
+    ) -> Iterator[Job]:
+        """Jobs for the first ``count`` crops."""
+        for first in range(0, count, self.budget.chunk):
+            yield Job(
+                task,
+                "crops",
+                codec,
+                str(side),
+                ratio,
+                first=first,
+                count=min(self.budget.chunk, count - first),
+                fingerprint=print_,
+            )
 
     def crops_of(self, codec: str, ratio: int) -> int:
         """Crops that an approach is measured on: fewer where it takes long, 0 where it cannot."""

@@ -12,8 +12,9 @@ from xraycodec.errors import OptionError
 from xraycodec.evaluation.benchmark import contestants, tables
 from xraycodec.evaluation.benchmark.document import html, markdown
 from xraycodec.evaluation.benchmark.environment import describe_environment
+from xraycodec.evaluation.benchmark.images import find_images
 from xraycodec.evaluation.benchmark.jobs import Context, Job
-from xraycodec.evaluation.benchmark.plan import Plan, find_images, plan, plan_cuts
+from xraycodec.evaluation.benchmark.plan import Plan, plan, plan_cuts
 from xraycodec.evaluation.benchmark.report import report
 from xraycodec.evaluation.benchmark.settings import SECTIONS, SEED, Settings
 from xraycodec.evaluation.benchmark.store import Record, ResultStore, finite

@@ -25,6 +25,8 @@ class Budget:
         ratios: of pixels to codes, the paper's 256 / beta.
         most_iterations: crops times iterations of toderici, whose cost is by the iteration, for
             each ratio: one that needs more has fewer crops, and the table says so.
+        paper_widths_crops: test crops for RNN-Conv in the paper's widths, which multiplies 16 times
+            as often as the compact network.
         images: of the test split, for rate-distortion curves.
         qualities: points of a curve.
         lossless_images: of the test split, for the lossless table.
@@ -39,6 +41,7 @@ class Budget:
     klt_crops: int
     ratios: tuple[int, ...]
     most_iterations: int
+    paper_widths_crops: int
     images: int
     qualities: int
     lossless_images: int
@@ -54,6 +57,7 @@ FULL = Budget(
     klt_crops=1250,
     ratios=(2, 4, 8, 16, 32, 64),
     most_iterations=1000,
+    paper_widths_crops=100,
     images=6,
     qualities=6,
     lossless_images=9,
@@ -68,6 +72,7 @@ QUICK = Budget(
     klt_crops=160,
     ratios=(2, 4, 8, 32),
     most_iterations=80,
+    paper_widths_crops=10,
     images=4,
     qualities=4,
     lossless_images=4,

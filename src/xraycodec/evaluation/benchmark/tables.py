@@ -24,24 +24,27 @@ APPROACHES = {
     "toderici": "Toderici et al.",
     "jpeg2000": "JPEG 2000 (OpenJPEG)",
     "rnn-conv": "RNN-Conv",
+    "rnn-conv-paper": "RNN-Conv, the paper's widths",
     "jpeg2000-same-size": "JPEG 2000 at RNN-Conv's file sizes",
     "klt": "KLT, uniform codes",
     "klt-companded": "KLT, companded codes",
 }
 """Rows of Tables I and II, in this order."""
+_REPORTED_AS = {"rnn-conv-paper": "rnn-conv"}
+"""Approaches that the paper has under another name."""
 _PEAK = 255
 
 
 def crop_tables(results: Results) -> dict[str, Any]:
     """Tables I and II: ``{"128": [row, ...], "256": [...]}``, rows by ratio, then approach."""
     parts: dict[tuple[int, int, str], list[dict[str, Any]]] = defaultdict(list)
-    for job, values in _of("crops", results):
+    for job, values in (*_of("crops", results), *_of("paper-widths", results)):
         for approach, row in values["rows"].items():
             parts[int(job.subject), int(job.quality or 0), approach].append(row)
     tables: dict[str, list[dict[str, Any]]] = {}
     for side, ratio, approach in sorted(parts, key=_table_order):
         row = _crop_row(side, parts[side, ratio, approach])
-        paper = reported(side, approach, ratio)
+        paper = reported(side, _REPORTED_AS.get(approach, approach), ratio)
         tables.setdefault(str(side), []).append(
             {
                 "ratio": ratio,
