@@ -33,6 +33,11 @@ def model_card(name: str, pack: bytes, training: Mapping[str, Any], metrics: Pat
     rows = "\n".join(
         f"| {256 // int(beta)} | {beta} | {psnr:.2f} |" for beta, psnr in validated.items()
     )
+    mixed = (
+        f" before its weights went back to {training['mixing']:g} of the way from those of --init"
+        if "mixing" in training
+        else ""
+    )
     return f"""# {name}
 
 - RNN-Conv, configuration `{training["config"]}`, segments of {training["segment"]} x \
@@ -48,7 +53,7 @@ Command:
 {command_of(training)}
 ```
 
-Mean PSNR over the first 128 validation crops, at the last validation of the run:
+Mean PSNR over the first 128 validation crops, at the last validation of the run{mixed}:
 
 | ratio 256/beta | beta | PSNR dB |
 |---|---|---|
