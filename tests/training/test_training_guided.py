@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_training_lattice import DRAW, SETTINGS, SHAPE, radiographs
+from session_building import LATTICE as SETTINGS
+from session_building import radiographs
 
 from xraycodec.codecs.lattice.geometry import EXTRAS, PHASES, described_by
 from xraycodec.codecs.lattice.guided import fit_guided
@@ -20,6 +21,7 @@ from xraycodec.training.lattice.network import LatticeNetwork
 from xraycodec.training.lattice.samples import Guides, draw_batch, vary, vary_all
 from xraycodec.training.lattice.weights import load_weights, save_weights, with_guide
 
+SHAPE, DRAW = SETTINGS.shape, SETTINGS.draw
 GUIDED = replace(SHAPE, guided=True)
 
 
@@ -29,7 +31,7 @@ def guides(images: np.ndarray) -> Guides:
 
 
 def test_image_and_guide_are_varied_alike() -> None:
-    image = radiographs(1)[0]
+    image = radiographs(1, 96)[0]
     for seed in range(12):
         (varied, twin), peak = vary_all([image, image], np.random.default_rng(seed), deep=seed > 5)
         alone, same_peak = vary(image, np.random.default_rng(seed), deep=seed > 5)
@@ -39,7 +41,7 @@ def test_image_and_guide_are_varied_alike() -> None:
 
 
 def test_samples_tell_of_the_guide() -> None:
-    images = radiographs()
+    images = radiographs(side=96)
     batch = draw_batch(images, DRAW, 5, 7, guides(images))
     for phases in batch.levels:
         for phase, sample in zip(PHASES, phases, strict=True):
@@ -64,7 +66,7 @@ def test_networks_begin_blind_to_the_guide() -> None:
 
 def test_training_goes_on_from_weights_without_a_guide(tmp_path: Path) -> None:
     save_weights(LatticeNetwork(SHAPE).state_dict(), SHAPE, tmp_path / "plain.safetensors")
-    images = radiographs()
+    images = radiographs(side=96)
     trainer = Trainer(
         replace(SETTINGS, shape=GUIDED),
         *(images, images[:2], tmp_path, (guides(images), guides(images[:2]))),

@@ -7,40 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from session_building import LATTICE as SETTINGS
+from session_building import lattice_trainer, radiographs
 
 from xraycodec import Lattice, compress, decompress
 from xraycodec.codecs.lattice.fitting import fit_image
 from xraycodec.codecs.lattice.geometry import EXTRAS, PHASES, SETS, levels
 from xraycodec.codecs.lattice.model import CODEC_ID
-from xraycodec.errors import ModelError
 from xraycodec.exact.operators import prove
 from xraycodec.exact.pack import SUFFIX
 from xraycodec.exact.reference import evaluate
 from xraycodec.training.lattice.export import export, phase_graph
-from xraycodec.training.lattice.loop import Settings, Trainer
-from xraycodec.training.lattice.network import (
-    FEATURE_CENTRE,
-    LatticeNetwork,
-    Shape,
-    code_lengths,
-)
-from xraycodec.training.lattice.samples import Draw, draw_batch, quantised, vary
-from xraycodec.training.lattice.weights import load_weights, save_weights
+from xraycodec.training.lattice.network import FEATURE_CENTRE, LatticeNetwork, code_lengths
+from xraycodec.training.lattice.samples import draw_batch, quantised, vary
 
-SHAPE = Shape(channels=8, pairs=(2, 1, 1), components=2)
-DRAW = Draw(batch=2, crop=32, per_image=1)
-SETTINGS = Settings(SHAPE, DRAW, steps=4, validate_every=2, validation_images=2, quantise_from=0.5)
-
-
-def radiographs(count: int = 3, side: int = 96) -> np.ndarray:
-    random = np.random.default_rng(3)
-    ramps = np.add.outer(np.arange(side), 2 * np.arange(side))[None] % 200
-    return (ramps + random.normal(20, 3, (count, side, side))).clip(0, 255).astype(np.uint8)
-
-
-def trainer(folder: Path, settings: Settings = SETTINGS) -> Trainer:
-    folder.mkdir(exist_ok=True)
-    return Trainer(settings, radiographs(), radiographs(2), folder)
+SHAPE, DRAW = SETTINGS.shape, SETTINGS.draw
 
 
 def test_rounded_training_network_is_the_exported_integer_network() -> None:
@@ -71,13 +52,15 @@ def test_rounded_training_network_is_the_exported_integer_network() -> None:
 def test_training_lowers_the_rate_and_exports_a_codec(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = trainer(tmp_path / "run", replace(SETTINGS, steps=40, validate_every=40, warm_up=5))
+    run = lattice_trainer(
+        tmp_path / "run", replace(SETTINGS, steps=40, validate_every=40, warm_up=5)
+    )
     before, _ = run.validate()
     run.run(lambda line: None)
     after, near = run.validate()
     assert after < 0.97 * before
     assert near < after
-    prior = fit_image([image.astype(np.int32) for image in radiographs()], 1, None)
+    prior = fit_image([image.astype(np.int32) for image in radiographs(side=96)], 1, None)
     pack = export(run.averaged(), "lattice-best", prior, {})
     (tmp_path / f"lattice-best{SUFFIX}").write_bytes(pack)
     monkeypatch.setenv("XRAYCODEC_MODELS", str(tmp_path))
@@ -102,46 +85,6 @@ def _caches() -> list:  # type: ignore[type-arg]
     return [pack.named_pack, pack.find_pack, model.model_by_digest]
 
 
-def test_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
-    whole = trainer(tmp_path / "whole")
-    whole.run(lambda line: None)
-    first = trainer(tmp_path / "parts")
-    first.settings = replace(SETTINGS, steps=2)
-    # The schedule looks at its own end: the rate of each step must be that of the whole run.
-    first._done = lambda: first.step / 4 if first.step < 2 else 1.0  # type: ignore[method-assign]
-    first.run(lambda line: None)
-    second = trainer(tmp_path / "parts")
-    second.resume()
-    assert second.step == 2
-    second.run(lambda line: None)
-    for name, value in whole.average.items():
-        assert torch.equal(value, second.average[name]), name
-
-
-def test_checkpoint_of_other_sizes_is_refused(tmp_path: Path) -> None:
-    run = trainer(tmp_path / "run")
-    run.save()
-    other = trainer(tmp_path / "run", replace(SETTINGS, shape=Shape(channels=16)))
-    with pytest.raises(ModelError, match="channels"):
-        other.resume()
-
-
-def test_weights_to_go_on_from(tmp_path: Path) -> None:
-    run = trainer(tmp_path / "run")
-    run.run(lambda line: None)
-    run.save()
-    save_weights(run.average, SHAPE, tmp_path / "w.safetensors")
-    for source in (tmp_path / "w.safetensors", run.checkpoint):
-        other = trainer(tmp_path / "other")
-        other.start_from(source)
-        for name, value in run.average.items():
-            assert torch.equal(value, other.average[name])
-    with pytest.raises(ModelError, match="channels"):
-        load_weights(tmp_path / "w.safetensors", Shape(channels=16))
-    with pytest.raises(ModelError, match="no weights"):
-        load_weights(run.checkpoint, SHAPE)
-
-
 @pytest.mark.parametrize("components", [1, 2, 3])
 def test_a_mixture_of_equal_parts_costs_what_its_one_distribution_does(components: int) -> None:
     parameters = torch.zeros(1, 3 * components - 1, 2, 2)
@@ -155,16 +98,15 @@ def test_a_mixture_of_equal_parts_costs_what_its_one_distribution_does(component
     )
 
 
-def test_metrics_are_json_lines(tmp_path: Path) -> None:
-    run = trainer(tmp_path / "run")
+def test_metrics_tell_both_rates(tmp_path: Path) -> None:
+    run = lattice_trainer(tmp_path / "run")
     run.run(lambda line: None)
-    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [2, 4]
-    assert all(0 < line["near_bpp"] < 30 for line in lines)
+    for line in map(json.loads, run.metrics.read_text().splitlines()):
+        assert 0 < line["near_bpp"] < line["lossless_bpp"] < 30
 
 
 def test_drawing_depends_on_seed_and_step_alone() -> None:
-    images = radiographs()
+    images = radiographs(side=96)
     one, two = (draw_batch(images, DRAW, 5, 7) for _ in range(2))
     other = draw_batch(images, DRAW, 5, 8)
     assert np.array_equal(one.levels[-1][0].features, two.levels[-1][0].features)
@@ -175,7 +117,7 @@ def test_drawing_depends_on_seed_and_step_alone() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_varied_images_stay_within_their_depth(seed: int) -> None:
-    image, peak = vary(radiographs(1)[0], np.random.default_rng(seed), deep=True)
+    image, peak = vary(radiographs(1, 96)[0], np.random.default_rng(seed), deep=True)
     assert image.dtype == np.int32
     assert 0 <= image.min() <= image.max() <= peak < 1 << 15
     known = quantised(image, peak, 5)

@@ -25,7 +25,8 @@ from xraycodec.image import XRay
 from xraycodec.training.export import load_network
 from xraycodec.training.loop import Settings, Trainer
 from xraycodec.training.model_card import command_of
-from xraycodec.training.network import CONFIGS
+from xraycodec.training.network import CONFIGS, RNNConv
+from xraycodec.training.weights import load_weights
 
 SETTINGS = Settings(segment=32, steps=4, batch=2, learning_rate=1e-3, warm_up=1, validate_every=2)
 
@@ -193,6 +194,39 @@ def test_a_run_can_start_from_another_ones_average(nih, finished, tmp_path):
         float((after[name] - before[name]).abs().max()) for name in before if name.endswith("bias")
     ]
     assert 0 < max(moved) < 0.01
+
+
+def test_what_is_exported_can_lie_between_the_start_and_the_end(nih, finished, tmp_path):
+    start = finished / "rnn-conv-compact-128.safetensors"
+    packs = {}
+    for mixing in (1e-9, 0.5, 1):
+        out = tmp_path / f"run-{mixing}"
+        run(nih, out, "--steps", 2, "--init", start, "--mixing", mixing, "--learning-rate", 0.05)
+        packs[mixing] = RNNConv(TINY)
+        load_weights(packs[mixing], out / start.name)
+    biases = [
+        {n: p for n, p in packs[mixing].named_parameters() if n.endswith("bias")}
+        for mixing in (1e-9, 0.5, 1)
+    ]
+    assert any(not torch.allclose(biases[0][n], biases[2][n]) for n in biases[0])
+    for name in biases[0]:
+        middle = (biases[0][name] + biases[2][name]) / 2
+        torch.testing.assert_close(biases[1][name], middle, atol=1e-6, rtol=1e-5)
+    beginning = RNNConv(TINY)
+    load_weights(beginning, start)
+    for name, value in beginning.named_parameters():
+        if name.endswith("bias"):
+            torch.testing.assert_close(biases[0][name], value, atol=1e-6, rtol=0)
+    card = (tmp_path / "run-0.5" / start.name).with_suffix(".md").read_text()
+    assert "--mixing 0.5" in card
+    assert "0.5 of the way" in card
+
+
+def test_mixing_needs_a_start(nih, tmp_path):
+    arguments = ["train", "rnn-conv", "--data", nih, "--out", tmp_path, "--mixing", 0.5]
+    result = CliRunner().invoke(xrc, list(map(str, arguments)))
+    assert result.exit_code == 2
+    assert "--init" in result.output
 
 
 def test_the_average_follows_the_weights(tmp_path):

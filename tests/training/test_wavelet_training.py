@@ -13,6 +13,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: xraycodec[train]")
 
+from session_building import WAVELET as SETTINGS
+from session_building import radiographs, wavelet_trainer
+
 from xraycodec.codecs.wavelet import Wavelet
 from xraycodec.codecs.wavelet.model import model_by_digest
 from xraycodec.errors import ModelError
@@ -20,33 +23,11 @@ from xraycodec.exact.pack import SEARCH_PATH, SUFFIX, find_pack, named_pack
 from xraycodec.pipeline import compress, decompress
 from xraycodec.training.wavelet.export import export
 from xraycodec.training.wavelet.finish import FinishSettings, train_finish
-from xraycodec.training.wavelet.loop import (
-    THRIFT,
-    Settings,
-    Trainer,
-    draw,
-    draw_whole,
-    low_pass_bands,
-)
-from xraycodec.training.wavelet.network import Shape, WaveletNetwork
+from xraycodec.training.wavelet.loop import THRIFT, Trainer, draw, draw_whole, low_pass_bands
+from xraycodec.training.wavelet.network import WaveletNetwork
 from xraycodec.training.wavelet.weights import load_weights, save_weights
 
-SHAPE = Shape(channels=8, pairs=((1, 1, 1),) * 3, components=2, finish=(8, 1))
-SETTINGS = Settings(
-    SHAPE, batch=2, crop=32, whole=2, dead_zone_steps=2, steps=4, warm_up=2, learning_rate=4e-3,
-    validate_every=2, validation_images=2, validation_crop=32, quantise_from=0.5,
-)  # fmt: skip
-
-
-def radiographs(count: int = 3, side: int = 64) -> np.ndarray:
-    random = np.random.default_rng(3)
-    ramps = np.add.outer(np.arange(side), 2 * np.arange(side))[None] % 150
-    return (ramps + random.normal(40, 3, (count, side, side))).clip(0, 255).astype(np.uint8)
-
-
-def trainer(folder: Path, settings: Settings = SETTINGS) -> Trainer:
-    folder.mkdir(exist_ok=True)
-    return Trainer(settings, radiographs(), radiographs(2), folder)
+SHAPE = SETTINGS.shape
 
 
 def cost(run: Trainer) -> float:
@@ -60,7 +41,7 @@ def cost(run: Trainer) -> float:
 def test_ten_steps_lower_the_loss_and_export_a_codec(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = trainer(tmp_path / "run", replace(SETTINGS, steps=10, validate_every=10))
+    run = wavelet_trainer(tmp_path / "run", replace(SETTINGS, steps=10, validate_every=10))
     before = cost(run)
     run.run(lambda line: None)
     assert cost(run) < 0.98 * before
@@ -78,51 +59,9 @@ def test_ten_steps_lower_the_loss_and_export_a_codec(
             cached.cache_clear()
 
 
-def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
-    whole = trainer(tmp_path / "whole")
-    whole.run(lambda line: None)
-    first = trainer(tmp_path / "parts")
-    # The schedule looks at its own end: the rate of each step must be that of the whole run.
-    first._done = lambda: first.step / 4 if first.step < 2 else 1.0  # type: ignore[method-assign]
-    first.run(lambda line: None)
-    second = trainer(tmp_path / "parts")
-    second.resume()
-    assert second.step == 2
-    second.run(lambda line: None)
-    assert second.step == whole.step == 4
-    for name, value in whole.average.items():
-        assert torch.equal(value, second.average[name]), name
-
-
-def test_a_checkpoint_of_other_sizes_is_refused(tmp_path: Path) -> None:
-    trainer(tmp_path / "run").save()
-    other = trainer(tmp_path / "run", replace(SETTINGS, shape=replace(SHAPE, channels=16)))
-    with pytest.raises(ModelError, match="channels"):
-        other.resume()
-
-
-def test_weights_to_go_on_from(tmp_path: Path) -> None:
-    run = trainer(tmp_path / "run")
-    run.run(lambda line: None)
-    save_weights(run.average, SHAPE, tmp_path / "w.safetensors")
-    for source in (tmp_path / "w.safetensors", run.checkpoint):
-        other = trainer(tmp_path / "other", replace(SETTINGS, seed=1))
-        other.start_from(source)
-        assert other.step == 0
-        for name, value in run.average.items():
-            assert torch.equal(value, other.average[name])
-            assert torch.equal(value, other.network.state_dict()[name])
-    with pytest.raises(ModelError, match="channels"):
-        load_weights(tmp_path / "w.safetensors", replace(SHAPE, channels=16))
-    with pytest.raises(ModelError, match="no weights"):
-        load_weights(run.checkpoint, SHAPE)
-    with pytest.raises(ModelError, match="no weights"):
-        load_weights(tmp_path / "none.safetensors", SHAPE)
-
-
 def test_larger_networks_go_on_from_smaller_ones(tmp_path: Path) -> None:
     """Deeper and with more sets, they begin as what they came from."""
-    run = trainer(tmp_path / "run")
+    run = wavelet_trainer(tmp_path / "run")
     run.run(lambda line: None)
     save_weights(run.average, SHAPE, tmp_path / "w.safetensors")
     larger = replace(SHAPE, pairs=((1, 1, 1), (2, 1, 1), (1, 1, 2), (2, 3, 2), (1, 1, 1)))
@@ -139,14 +78,10 @@ def test_larger_networks_go_on_from_smaller_ones(tmp_path: Path) -> None:
             load_weights(tmp_path / "w.safetensors", replace(SHAPE, pairs=smaller))
 
 
-def test_metrics_are_json_lines(tmp_path: Path) -> None:
-    run = trainer(tmp_path / "run")
-    seen: list[Any] = []
-    run.run(seen.append)
-    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [line.step for line in seen] == [2, 4]
-    for line in lines:
-        assert np.isfinite(line["loss"])
+def test_metrics_tell_rates_and_errors_of_each_step(tmp_path: Path) -> None:
+    run = wavelet_trainer(tmp_path / "run")
+    run.run(lambda line: None)
+    for line in map(json.loads, run.metrics.read_text().splitlines()):
         assert set(line["validation"]) == {"2", "5", "12", "30"}
         rates = [line["validation"][step][0] for step in ("2", "5", "12", "30")]
         assert rates == sorted(rates, reverse=True)
@@ -176,7 +111,7 @@ def test_whole_images_are_drawn_as_bands_of_level_2() -> None:
 
 
 def test_the_finish_is_trained_alone(tmp_path: Path) -> None:
-    run = trainer(tmp_path / "run")
+    run = wavelet_trainer(tmp_path / "run")
     before = {name: value.clone() for name, value in run.network.state_dict().items()}
     seen: list[str] = []
     chosen = FinishSettings(minutes=1e-6, crops=4, passes=1, held_out=4, batch=2)

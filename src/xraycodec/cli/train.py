@@ -16,6 +16,7 @@ from xraycodec.cli.train_wavelet import wavelet
 if TYPE_CHECKING:
     from xraycodec.evaluation.crops import Crops
     from xraycodec.training.loop import Progress as Line
+    from xraycodec.training.network import RNNConv
 
 TABLE_CROPS = 2000
 """Training crops that the frequency tables are counted over."""
@@ -54,12 +55,8 @@ train.add_command(wavelet)
     show_default=True,
     help="Steps of the optimiser, one batch each.",
 )
-@click.option(
-    "--batch", type=click.IntRange(1), default=16, show_default=True, help="Crops in a batch."
-)
-@click.option(
-    "--learning-rate", type=float, default=2e-4, show_default=True, help="After the warm-up."
-)
+@train_options.batch(16)
+@train_options.learning_rate(2e-4)
 @click.option(
     "--final-learning-rate", type=float, default=2e-6, show_default=True, help="At the last step."
 )
@@ -90,9 +87,22 @@ train.add_command(wavelet)
     show_default=True,
     help="Steps between validations.",
 )
+@click.option(
+    "--mixing",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How far the weights that are exported go from those of --init to those of the run.",
+)
 @click.option("--name", help="Name of the model pack; rnn-conv-CONFIG-SEGMENT without.")
 def rnn_conv(
-    data: Path, out: Path, init: Path | None, name: str | None, compiled: bool, **values: Any
+    data: Path,
+    out: Path,
+    init: Path | None,
+    name: str | None,
+    compiled: bool,
+    mixing: float,
+    **values: Any,
 ) -> int:
     """Train RNN-Conv and export a model pack with its card.
 
@@ -101,15 +111,28 @@ def rnn_conv(
     when the same command is given again.
     """
     train_options.need_torch()
+    from xraycodec.training.export import load_network
     from xraycodec.training.loop import Settings, Trainer
 
     settings = Settings(segment=int(values.pop("segment")), compile=compiled, **values)
+    if mixing < 1 and init is None:
+        raise click.UsageError("--mixing goes from the weights of --init, which is missing")
     out.mkdir(parents=True, exist_ok=True)
     crops = train_options.load_split_crops(data, settings.segment, settings.seed, out)
     trainer = Trainer(settings, crops["train"], crops["validation"], out)
     train_options.begin(trainer, init, out)
     trainer.run(_print_line)
-    return _export(out, name or f"rnn-conv-{settings.config}-{settings.segment}", crops["train"])
+    start = None
+    if mixing < 1 and init is not None:
+        # What a run begins from follows from its settings alone, so that it need not be kept.
+        beginning = Trainer(settings, crops["train"], crops["validation"], out)
+        beginning.start_from(init)
+        start = beginning.average
+    network, training = load_network(trainer.checkpoint, start, mixing)
+    if start is not None:
+        training["mixing"] = mixing
+    name = name or f"rnn-conv-{settings.config}-{settings.segment}"
+    return _export(out, name, crops["train"], network, training)
 
 
 def _print_line(line: Line) -> None:
@@ -124,14 +147,13 @@ def _print_line(line: Line) -> None:
     click.echo(text)
 
 
-def _export(run: Path, name: str, crops: Crops) -> int:
+def _export(run: Path, name: str, crops: Crops, network: RNNConv, training: dict[str, Any]) -> int:
     from xraycodec.exact.pack import SUFFIX
     from xraycodec.files import write_atomically
-    from xraycodec.training.export import export_pack, load_network
+    from xraycodec.training.export import export_pack
     from xraycodec.training.model_card import model_card
     from xraycodec.training.weights import save_weights
 
-    network, training = load_network(run / "checkpoint.pt")
     pack = export_pack(network, name, training["segment"], crops[:TABLE_CROPS], training)
     write_atomically(run / f"{name}{SUFFIX}", pack, overwrite=True)
     card = model_card(name, pack, training, run / "metrics.jsonl")

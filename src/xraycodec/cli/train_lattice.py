@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xraycodec.cli import train_options
-from xraycodec.errors import ImageError
 
 if TYPE_CHECKING:
+    from xraycodec.training.lattice.images import Radiographs
     from xraycodec.training.lattice.loop import Progress as Line
-    from xraycodec.training.lattice.loop import Radiographs, Trainer
+    from xraycodec.training.lattice.loop import Trainer
     from xraycodec.training.lattice.samples import Guides
 
 GUIDED_IMAGES = 200
@@ -41,13 +41,7 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
 @click.command("lattice")
 @train_options.folders
 @click.option("--name", default="lattice-best", show_default=True, help="Name of the model pack.")
-@click.option(
-    "--channels",
-    type=click.IntRange(8, 256),
-    default=48,
-    show_default=True,
-    help="Width of the networks.",
-)
+@train_options.channels(48)
 @click.option(
     "--pairs",
     type=_Pairs(),
@@ -70,20 +64,10 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
     help="For completions of the wavelet codec: networks that take its lossy base as a guide. Its"
     " model pack has to be at hand; bases of some images are made first and kept.",
 )
-@click.option(
-    "--steps", type=click.IntRange(1), default=10_000, show_default=True, help="Of the optimiser."
-)
+@train_options.steps(10_000)
 @train_options.minutes
-@click.option(
-    "--batch", type=click.IntRange(1), default=4, show_default=True, help="Crops in a batch."
-)
-@click.option(
-    "--crop",
-    type=click.Choice(["64", "128", "256", "512"]),
-    default="256",
-    show_default=True,
-    help="Side of a crop in pixels.",
-)
+@train_options.batch(4)
+@train_options.crop
 @click.option(
     "--deep",
     type=click.FloatRange(0, 1),
@@ -98,16 +82,8 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
     show_default=True,
     help="Share of images quantised as for near-lossless coding.",
 )
-@click.option(
-    "--learning-rate", type=float, default=2e-3, show_default=True, help="After the warm-up."
-)
-@click.option(
-    "--quantise-from",
-    type=click.FloatRange(0, 1),
-    default=0.7,
-    show_default=True,
-    help="Share of the schedule after which weights and activations are rounded.",
-)
+@train_options.learning_rate(2e-3)
+@train_options.quantise_from
 @train_options.start
 @train_options.device
 def lattice(
@@ -120,17 +96,12 @@ def lattice(
     no_carry: bool,
     no_fit: bool,
     guided: bool,
-    steps: int,
-    minutes: float | None,
     batch: int,
     crop: str,
     deep: float,
     near: float,
-    learning_rate: float,
-    quantise_from: float,
     init: Path | None,
-    seed: int,
-    device: str,
+    **schedule: Any,
 ) -> int:
     """Train the networks of lattice and export a model pack.
 
@@ -146,42 +117,24 @@ def lattice(
     settings = Settings(
         Shape(channels, pairs, components, not no_carry, guided),
         Draw(batch=batch, crop=int(crop), deep=deep, near=near, fitted=not no_fit),
-        steps=steps,
-        minutes=minutes,
-        learning_rate=learning_rate,
-        quantise_from=quantise_from,
-        seed=seed,
-        device=device,
+        **schedule,
     )
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        images = {
-            split: load_images(data, split, out.parent / "images")
-            for split in ("train", "validation")
-        }
-    except (OSError, ValueError, ImageError) as error:
-        raise click.ClickException(f"the images cannot be read: {error}") from error
     least = 2 * settings.draw.crop + 2  # images of half the size are cut as well
-    if min(images["train"].shape[1:] + images["validation"].shape[1:]) < least:
-        raise click.ClickException(
-            f"the images have {images['train'].shape[1]} x {images['train'].shape[2]} pixels; crops"
-            f" of {crop} need at least {least}"
-        )
+    train, validation = train_options.load_split_images(
+        load_images, data, out, settings.draw.crop, least
+    )
     guides = None
     if guided:
+        held_out = validation[: settings.validation_images]
         guides = (
-            _guides(images["train"], GUIDED_IMAGES, out, seed),
-            _guides(
-                images["validation"][: settings.validation_images],
-                len(images["validation"]),
-                out,
-                seed,
-            ),
+            _guides(train, GUIDED_IMAGES, out, settings.seed),
+            _guides(held_out, len(validation), out, settings.seed),
         )
-    trainer = Trainer(settings, images["train"], images["validation"], out, guides)
+    trainer = Trainer(settings, train, validation, out, guides)
     train_options.begin(trainer, init, out)
     trainer.run(_print_line)
-    return _export(trainer, name, images["train"], out, guides and guides[0])
+    return _export(trainer, name, train, out, guides and guides[0])
 
 
 def _guides(images: Radiographs, most: int, out: Path, seed: int) -> Guides:
@@ -192,16 +145,12 @@ def _guides(images: Radiographs, most: int, out: Path, seed: int) -> Guides:
 
 
 def _print_line(line: Line) -> None:
-    text = (
-        f"step {line.step}  {line.minutes:.1f} min  loss {line.loss:.4f}"
-        f"  rate {line.learning_rate:.1e}  {line.megapixels_per_second:.3f} MP/s"
-    )
+    validation = None
     if line.lossless_bpp is not None:
-        text += (
-            f"\n  validation: lossless {line.lossless_bpp:.4f} bpp, maximum error 2"
-            f" {line.near_bpp:.4f} bpp"
+        validation = (
+            f"lossless {line.lossless_bpp:.4f} bpp, maximum error 2 {line.near_bpp:.4f} bpp"
         )
-    click.echo(text)
+    train_options.print_line(line, validation)
 
 
 def _export(
@@ -209,8 +158,6 @@ def _export(
 ) -> int:
     from xraycodec.codecs.lattice.fitting import fit_image
     from xraycodec.codecs.lattice.guided import fit_guided
-    from xraycodec.exact.pack import SUFFIX
-    from xraycodec.files import write_atomically
     from xraycodec.training.lattice.export import export
     from xraycodec.training.lattice.weights import save_weights
 
@@ -230,8 +177,6 @@ def _export(
         coefficients,
         {"training": {"steps": trainer.step, "seed": trainer.settings.seed}},
     )
-    path = out / f"{name}{SUFFIX}"
-    write_atomically(path, pack, overwrite=True)
     save_weights(trainer.average, trainer.settings.shape, out / f"{name}.safetensors")
-    click.echo(f"wrote {path} ({len(pack):,} bytes) and the weights to go on from")
+    train_options.write_pack(pack, name, out)
     return 0

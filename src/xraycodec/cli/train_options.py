@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from xraycodec.evaluation.crops import Crops
+    from xraycodec.training.lattice.images import Radiographs
+    from xraycodec.training.session import Progress
 
 Command = Callable[..., Any]
 
@@ -61,12 +63,74 @@ def precision(command: Command) -> Command:
     )(command)
 
 
+def steps(default: int) -> Command:
+    """``--steps``."""
+    return click.option(
+        "--steps",
+        type=click.IntRange(1),
+        default=default,
+        show_default=True,
+        help="Of the optimiser.",
+    )
+
+
 def minutes(command: Command) -> Command:
     """``--minutes``."""
     return click.option(
         "--minutes",
         type=click.FloatRange(0, min_open=True),
         help="End the schedule after this time instead, if steps have not ended it.",
+    )(command)
+
+
+def channels(default: int) -> Command:
+    """``--channels``."""
+    return click.option(
+        "--channels",
+        type=click.IntRange(8, 256),
+        default=default,
+        show_default=True,
+        help="Width of the networks.",
+    )
+
+
+def batch(default: int) -> Command:
+    """``--batch``."""
+    return click.option(
+        "--batch",
+        type=click.IntRange(1),
+        default=default,
+        show_default=True,
+        help="Crops in a batch.",
+    )
+
+
+def crop(command: Command) -> Command:
+    """``--crop``, of whole radiographs."""
+    return click.option(
+        "--crop",
+        type=click.Choice(["64", "128", "256", "512"]),
+        default="256",
+        show_default=True,
+        help="Side of a crop in pixels.",
+    )(command)
+
+
+def learning_rate(default: float) -> Command:
+    """``--learning-rate``."""
+    return click.option(
+        "--learning-rate", type=float, default=default, show_default=True, help="After the warm-up."
+    )
+
+
+def quantise_from(command: Command) -> Command:
+    """``--quantise-from``."""
+    return click.option(
+        "--quantise-from",
+        type=click.FloatRange(0, 1),
+        default=0.7,
+        show_default=True,
+        help="Share of the schedule after which weights and activations are rounded.",
     )(command)
 
 
@@ -111,6 +175,31 @@ def load_split_crops(data: Path, segment: int, seed: int, out: Path) -> dict[str
         raise click.ClickException(f"the crops cannot be cut: {error}") from error
 
 
+def load_split_images(
+    load: Callable[[Path, str, Path], Radiographs], data: Path, out: Path, crop: int, least: int
+) -> tuple[Radiographs, Radiographs]:
+    """Return the images of training and validation, kept beside ``out`` for the next run.
+
+    Args:
+        load: from a folder, the images of a split, kept in a folder.
+        data: folder of radiographs.
+        out: of the run.
+        crop: side of a crop in pixels.
+        least: sides that images need for that, in pixels.
+    """
+    try:
+        found = [load(data, split, out.parent / "images") for split in ("train", "validation")]
+    except (OSError, ValueError, ImageError) as error:
+        raise click.ClickException(f"the images cannot be read: {error}") from error
+    train, validation = found
+    if min(train.shape[1:] + validation.shape[1:]) < least:
+        raise click.ClickException(
+            f"the images have {train.shape[1]} x {train.shape[2]} pixels; crops of {crop} need at"
+            f" least {least}"
+        )
+    return train, validation
+
+
 class Resumable(Protocol):
     """A trainer, as far as its start goes."""
 
@@ -135,3 +224,22 @@ def begin(trainer: Resumable, init: Path | None, out: Path) -> None:
     elif init is not None:
         trainer.start_from(init)
     (out / "settings.json").write_text(json.dumps(asdict(trainer.settings), indent=1) + "\n")
+
+
+def print_line(line: Progress, validation: str | None) -> None:
+    """Print a line of the metrics, and below it what was validated, if anything was."""
+    text = (
+        f"step {line.step}  {line.minutes:.1f} min  loss {line.loss:.4f}"
+        f"  rate {line.learning_rate:.1e}  {line.megapixels_per_second:.3f} MP/s"
+    )
+    click.echo(text if validation is None else f"{text}\n  validation: {validation}")
+
+
+def write_pack(pack: bytes, name: str, out: Path) -> None:
+    """Write the model pack of a run whose weights are kept beside it."""
+    from xraycodec.exact.pack import SUFFIX
+    from xraycodec.files import write_atomically
+
+    path = out / f"{name}{SUFFIX}"
+    write_atomically(path, pack, overwrite=True)
+    click.echo(f"wrote {path} ({len(pack):,} bytes) and the weights to go on from")

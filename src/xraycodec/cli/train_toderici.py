@@ -40,9 +40,7 @@ TABLE_PIXELS = 1 << 21
     help="Batches in all.",
 )
 @train_options.minutes
-@click.option(
-    "--batch", type=click.IntRange(1), default=8, show_default=True, help="Crops in a batch."
-)
+@train_options.batch(8)
 @click.option(
     "--span",
     type=click.Choice(["2", "4", "8", "16", "32"]),
@@ -50,9 +48,7 @@ TABLE_PIXELS = 1 << 21
     show_default=True,
     help="Iterations between two steps of the optimiser.",
 )
-@click.option(
-    "--learning-rate", type=float, default=1e-3, show_default=True, help="After the warm-up."
-)
+@train_options.learning_rate(1e-3)
 @click.option(
     "--warm-up",
     type=click.IntRange(1),

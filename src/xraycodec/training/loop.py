@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from xraycodec.errors import ModelError
 from xraycodec.evaluation.crops import Crops
-from xraycodec.training import warm_start
+from xraycodec.training import session, warm_start
 from xraycodec.training.conditioning import condition
 from xraycodec.training.network import CONFIGS, MAX_BETA, RNNConv
-from xraycodec.training.weights import SUFFIX, load_weights
+from xraycodec.training.weights import load_weights
+from xraycodec.training.weights_file import SUFFIX
 
 REPORTED_BETAS = (128, 64, 32, 16, 8, 4, 2, 1)
 CHECKPOINT_VERSION = 1
@@ -75,7 +75,7 @@ def learning_rate_at(settings: Settings, step: int) -> float:
         return settings.learning_rate * (step + 1) / settings.warm_up
     share = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
     low = settings.final_learning_rate
-    return low + (settings.learning_rate - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    return low + (settings.learning_rate - low) * session.half_cosine(min(1.0, share))
 
 
 def draw_betas(rng: np.random.Generator, count: int) -> Tensor:
@@ -139,7 +139,7 @@ class Trainer:
             warm_start.apply(self.network, train[:START_CROPS])
             self._condition()
         self.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.average = session.weights_of(self.network)
         self.optimiser = torch.optim.Adam(self.network.parameters(), settings.learning_rate)
         self.step = 0
 
@@ -153,8 +153,7 @@ class Trainer:
         return self.folder / "checkpoint.pt"
 
     def save(self) -> None:
-        partial = self.checkpoint.with_suffix(".partial")
-        state = {
+        contents = {
             "version": CHECKPOINT_VERSION,
             "settings": asdict(self.settings),
             "network": self.network.state_dict(),
@@ -162,8 +161,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
         }
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        session.write_checkpoint(self.checkpoint, contents)
 
     def start_from(self, path: Path) -> None:
         """Take the weights of another run: its safetensors file, or its checkpoint's average."""
@@ -172,7 +170,7 @@ class Trainer:
         else:
             self.network.load_state_dict(self._read_checkpoint(path)["average"])
         self._condition()
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.average = session.weights_of(self.network)
 
     def resume(self) -> None:
         """Go on from this run's own checkpoint."""
@@ -207,50 +205,40 @@ class Trainer:
         bfloat16 = settings.precision == "bfloat16"
         started, first, saved = time.monotonic(), self.step, time.monotonic()
         recent: list[float] = []
-        with (self.folder / "metrics.jsonl").open("a") as metrics:
-            while self.step < settings.steps:
-                # One generator a step: a resumed run draws what an unbroken one would.
-                rng = np.random.default_rng((settings.seed, self.step))
-                batch = draw_batch(self.train, rng, settings).to(settings.device)
-                beta = draw_betas(rng, len(batch)).to(settings.device)
-                rate = learning_rate_at(settings, self.step)
-                for group in self.optimiser.param_groups:
-                    group["lr"] = rate
-                with torch.autocast(settings.device, torch.bfloat16, enabled=bfloat16):
-                    output = forward(batch, beta)
-                loss = loss_of(settings.loss, output.float(), batch)
-                self.network.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-                self.optimiser.step()
-                self.step += 1
-                decay = min(settings.ema, (1 + self.step) / (10 + self.step))
-                with torch.no_grad():
-                    for name, value in self.network.state_dict().items():
-                        self.average[name].lerp_(value, 1 - decay)
-                recent.append(float(loss.detach()))
-                due = self.step % settings.validate_every == 0 or self.step == settings.steps
-                if due or self.step % 25 == 0:
-                    speed = (self.step - first) / (time.monotonic() - started)
-                    psnr = (
-                        validate(self.averaged(), self.validation[:128], settings.device)
-                        if due
-                        else None
-                    )
-                    line = Progress(
-                        self.step,
-                        settings.steps,
-                        float(np.mean(recent)),
-                        rate,
-                        speed * settings.batch,
-                        (settings.steps - self.step) / speed,
-                        psnr,
-                    )
-                    recent.clear()
-                    metrics.write(json.dumps(asdict(line)) + "\n")
-                    metrics.flush()
-                    report(line)
-                if time.monotonic() - saved > settings.checkpoint_seconds:
-                    self.save()
-                    saved = time.monotonic()
+        while self.step < settings.steps:
+            # One generator a step: a resumed run draws what an unbroken one would.
+            rng = np.random.default_rng((settings.seed, self.step))
+            batch = draw_batch(self.train, rng, settings).to(settings.device)
+            beta = draw_betas(rng, len(batch)).to(settings.device)
+            rate = learning_rate_at(settings, self.step)
+            with torch.autocast(settings.device, torch.bfloat16, enabled=bfloat16):
+                output = forward(batch, beta)
+            loss = loss_of(settings.loss, output.float(), batch)
+            recent.append(session.descend(self.network, self.optimiser, loss, rate))
+            self.step += 1
+            # One step more than the other trainers count, as runs so far did.
+            session.follow(self.average, self.network, settings.ema, self.step + 1)
+            due = self.step % settings.validate_every == 0 or self.step == settings.steps
+            if due or self.step % 25 == 0:
+                speed = (self.step - first) / (time.monotonic() - started)
+                psnr = (
+                    validate(self.averaged(), self.validation[:128], settings.device)
+                    if due
+                    else None
+                )
+                line = Progress(
+                    self.step,
+                    settings.steps,
+                    float(np.mean(recent)),
+                    rate,
+                    speed * settings.batch,
+                    (settings.steps - self.step) / speed,
+                    psnr,
+                )
+                recent.clear()
+                session.append_line(self.folder / "metrics.jsonl", asdict(line))
+                report(line)
+            if time.monotonic() - saved > settings.checkpoint_seconds:
+                self.save()
+                saved = time.monotonic()
         self.save()

@@ -9,15 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from xraycodec.errors import ModelError
 from xraycodec.training.growth import grow
 from xraycodec.training.network import CONFIGS, RNNConv
+from xraycodec.training.weights_file import read_tensors
 
-SUFFIX = ".safetensors"
 CONFIG_KEY = "configuration"
 
 
@@ -41,12 +40,7 @@ def load_weights(network: RNNConv, path: Path) -> None:
     Raises:
         ModelError: no such file, another configuration, or other tensors than the configuration's.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            found = (file.metadata() or {}).get(CONFIG_KEY)
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} holds no weights: {error}") from error
+    tensors, found = read_tensors(path, CONFIG_KEY)
     if found == network.config.name:
         _copy(tensors, network, path)
     elif found in CONFIGS:
@@ -70,4 +64,4 @@ def _copy(tensors: dict[str, Tensor], network: RNNConv, path: Path) -> None:
             )
     with torch.no_grad():
         for name in state.keys() & tensors.keys():
-            state[name].copy_(tensors[name])
+            state[name].copy_(tensors[name].float())

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("onnx", reason="the tiny model is built with onnx")
 import toderici_building as building
 import xrc_editing as edit
+from stream_damage import payloads, with_payloads
 from xraycodec import (
     CorruptError,
     FormatError,
@@ -74,8 +75,8 @@ def test_promises_that_the_codec_cannot_keep(
 def test_more_layers_than_the_model_has_iterations(data: bytes) -> None:
     container = parse(data)
     header = replace(container.header, layers=13)
-    payloads = [bytes(payload) for payload in container.payloads]
-    changed = build(header, container.parameters, (payloads * 4)[: header.payload_count], bytes(32))
+    four = payloads(data) * 4
+    changed = build(header, container.parameters, four[: header.payload_count], bytes(32))
     refused(changed, CorruptError, "13 layers; the model that HEAD names has 12 iterations")
 
 
@@ -118,43 +119,36 @@ def test_pixels_stay_within_the_bits_stored_whatever_the_parameters_say(data: by
     assert image.pixels.max() <= 4095
 
 
-def with_tiles(data: bytes, tiles: list[bytes]) -> bytes:
-    container = parse(data)
-    return build(container.header, container.parameters, tiles, container.pixel_hash)
-
-
 @pytest.mark.parametrize("value", [-1, 2, 1 << 20])
 def test_values_that_are_no_bits(data: bytes, value: int) -> None:
     """An entropy-coded stream that is sound can hold any number, behind an escape."""
-    tiles = [bytes(payload) for payload in parse(data).payloads]
+    tiles = payloads(data)
     model = named_model("compact")
     index = np.repeat(np.arange(model.bits), 4) * 4
     values = np.zeros(index.size, np.int32)
     values[17] = value
     tiles[0] = entropy.encode(values, index, model.tables)
-    refused(with_tiles(data, tiles), CorruptError, "allowed are 0 and 1$")
+    refused(with_payloads(data, tiles), CorruptError, "allowed are 0 and 1$")
 
 
 @pytest.mark.parametrize("place", [0, 5, 23])
 @pytest.mark.parametrize("payload", [b"", b"\0", bytes(40), b"\xff" * 4000])
 def test_payloads_that_are_no_streams(data: bytes, place: int, payload: bytes) -> None:
-    tiles = [bytes(found) for found in parse(data).payloads]
+    tiles = payloads(data)
     tiles[place] = payload
     with pytest.raises(FormatError, match="entropy-coded stream"):
-        decompress(with_tiles(data, tiles))
+        decompress(with_payloads(data, tiles))
     layer = place // 6
     if layer:  # those before it know nothing of it
-        assert decompress_prefix(with_tiles(data, tiles), layers=layer).layers == layer
+        assert decompress_prefix(with_payloads(data, tiles), layers=layer).layers == layer
 
 
 def test_bits_of_another_image_are_told(data: bytes) -> None:
-    tiles = [bytes(found) for found in parse(data).payloads]
-    other = [
-        bytes(p) for p in parse(compress(building.waves((40, 70), 8), Toderici(4, 32))).payloads
-    ]
+    tiles = payloads(data)
+    other = payloads(compress(building.waves((40, 70), 8), Toderici(4, 32)))
     assert other != tiles
     with pytest.warns(PixelDriftWarning, match="differ from the encoder's"):
-        image = decompress(with_tiles(data, other))
+        image = decompress(with_payloads(data, other))
     assert image.pixels.shape == IMAGE.pixels.shape
 
 

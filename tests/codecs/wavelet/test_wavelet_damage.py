@@ -190,7 +190,7 @@ class TestPayloadRules:
         parameters = bytearray(edit.payload_of(data, b"PARM"))
         parameters[1] &= ~8  # the flag of blocks
         plain = edit.with_payload(data, b"PARM", bytes(parameters))
-        with pytest.raises(CorruptError, match="layer . has coefficients of .* bits; allowed"):
+        with pytest.raises(CorruptError, match=r"layer . has coefficients of .* bits; allowed"):
             decompress(plain, threads=1)
 
     @pytest.mark.parametrize(("shape", "layers"), [((2, 2), (1, 2, 3)), ((7, 5), (1,))])

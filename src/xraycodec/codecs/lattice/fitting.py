@@ -105,14 +105,30 @@ def fit(
         seen += _normal_equations(
             plane, rows, columns, phase.row, phase.column, phase.offsets, step, every, products
         )
-    start = np.zeros(count)
-    if prior is not None:
-        start = prior / ONE
-        start[:4] -= start.sum() / 4
+    return solve(products, seen, np.zeros(count) if prior is None else prior / ONE)
+
+
+def solve(
+    products: npt.NDArray[np.float64], seen: int, start: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """Coefficients of least squares, held near ``start`` where samples are few.
+
+    Args:
+        products: of weighted differences from the mean of the nearest four, added up over samples,
+            ``(input + 1, input + 1)``: the nearest four first, the pixel itself last.
+        seen: samples.
+        start: what few samples fall back to, ``(input,)``.
+
+    Returns:
+        In 2^-7, ``(input,)``, each -127 to 127, adding up to 128.
+    """
+    count = len(start)
+    held = start.copy()
+    held[:4] -= held.sum() / 4  # inputs are less the mean of the nearest four
     system = products[:count, :count]
     ridge = PRIOR_SAMPLES * max(np.trace(system) / max(seen, 1) / count, 1e-6)
-    target = products[:count, count] - system @ start
-    found = start + np.linalg.solve(system + ridge * np.eye(count), target)
+    target = products[:count, count] - system @ held
+    found = held + np.linalg.solve(system + ridge * np.eye(count), target)
     found[:4] += (1 - found.sum()) / 4
     return rounded(found)
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xraycodec.codecs.lattice.features import CENTRE, FRACTION, RECIPROCALS, pad, scale_of
-from xraycodec.codecs.lattice.fitting import ONE, PRIOR_SAMPLES, rounded
+from xraycodec.codecs.lattice.fitting import ONE, solve
 from xraycodec.codecs.lattice.geometry import (
     ACTIVITY_NEIGHBOURS,
     GUIDE_OFFSETS,
@@ -220,10 +220,4 @@ def _fit(
         start[near] = 1  # the guide's own pixel
     else:
         start[:] = prior / ONE
-    start[:4] -= start.sum() / 4  # values are less the mean of the nearest four
-    system = products[:count, :count]
-    ridge = PRIOR_SAMPLES * max(np.trace(system) / max(seen, 1) / count, 1e-6)
-    target = products[:count, count] - system @ start
-    found = start + np.linalg.solve(system + ridge * np.eye(count), target)
-    found[:4] += (1 - found.sum()) / 4
-    return rounded(found)
+    return solve(products, seen, start)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from xraycodec.codecs.wavelet import Wavelet
 from xraycodec.exact.pack import named_pack
 from xraycodec.image import XRay
-from xraycodec.training.lattice.loop import Radiographs
+from xraycodec.training.lattice.images import Radiographs, keep_images, mapped_images
 from xraycodec.training.lattice.samples import Guides
 
 STEPS = (3.0, 20.0)
@@ -41,16 +40,9 @@ def load_guides(images: Radiographs, chosen: Sequence[int], cache: Path, seed: i
     facts = f"{named_pack('wavelet').digest.hex()} {images.shape} {list(chosen)} {seed}"
     path = cache / f"guides-{hashlib.sha256(facts.encode()).hexdigest()[:12]}.npy"
     if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.npy")
-        shape = (len(chosen), *images.shape[1:])
-        planes = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
-        try:
-            for place, (number, step) in enumerate(zip(chosen, steps, strict=True)):
-                base = Wavelet(step=float(step)).encode(XRay(np.array(images[number]), 8))
-                planes[place] = base.pixels[0]
-            planes.flush()
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    return Guides(np.array(chosen, np.int64), np.load(path, mmap_mode="r"))
+        bases = (
+            Wavelet(step=float(step)).encode(XRay(np.array(images[number]), 8)).pixels[0]
+            for number, step in zip(chosen, steps, strict=True)
+        )
+        keep_images(path, (len(chosen), *images.shape[1:]), bases)
+    return Guides(np.array(chosen, np.int64), mapped_images(path))

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import math
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from xraycodec.errors import ModelError
+from xraycodec.training import session
+from xraycodec.training.lattice.images import Radiographs
 from xraycodec.training.lattice.network import LatticeNetwork, Shape
 from xraycodec.training.lattice.samples import Batch, Draw, Guides, draw_batch, validation_batches
-from xraycodec.training.lattice.weights import SUFFIX, load_weights, with_guide
+from xraycodec.training.lattice.weights import load_weights, with_guide
+from xraycodec.training.weights_file import SUFFIX
 
-CHECKPOINT_VERSION = 1
 NEAR_STEP = 5
 """Quantisation step of the near-lossless validation: a maximum error of 2."""
-
-Radiographs = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -59,20 +53,18 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Progress(session.Progress):
     """One line of the metrics file; rates are bits per pixel of the middles of images."""
 
-    step: int
-    loss: float
-    learning_rate: float
-    megapixels_per_second: float
-    minutes: float
     lossless_bpp: float | None = None
     near_bpp: float | None = None
 
 
-class Trainer:
-    """Holds everything that a checkpoint holds; ``run`` goes on until the schedule ends."""
+class Trainer(session.Session):
+    """Trains the networks of all levels; ``run`` goes on until the schedule ends."""
+
+    settings: Settings
+    network: LatticeNetwork
 
     def __init__(
         self,
@@ -83,17 +75,12 @@ class Trainer:
         guides: tuple[Guides, Guides] | None = None,
     ) -> None:
         """Take the images, and guides of both splits if the networks take any."""
-        self.settings, self.train, self.folder = settings, train, folder
+        torch.manual_seed(settings.seed)
+        network = LatticeNetwork(settings.shape).to(settings.device)
+        super().__init__(settings, settings.shape.facts(), network, folder)
+        self.images = train
         self._guides = guides[0] if guides else None
         of_validation = guides[1] if guides else None
-        torch.manual_seed(settings.seed)
-        self.network = LatticeNetwork(settings.shape).to(settings.device)
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(), settings.learning_rate, betas=(0.9, 0.99)
-        )
-        self.step = 0
-        self.minutes = 0.0
         self._validation = {
             step: list(
                 validation_batches(
@@ -102,24 +89,6 @@ class Trainer:
             )
             for step in (1, NEAR_STEP)
         }
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
-
-    def save(self) -> None:
-        partial = self.checkpoint.with_suffix(".partial")
-        state = {
-            "version": CHECKPOINT_VERSION,
-            "shape": self.settings.shape.facts(),
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "minutes": self.minutes,
-        }
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
 
     def start_from(self, path: Path) -> None:
         """Take the averaged weights of another run: its safetensors file or its checkpoint.
@@ -130,38 +99,12 @@ class Trainer:
             ModelError: it holds networks of other sizes.
         """
         shape = self.settings.shape
-        if path.suffix == SUFFIX and shape.guided:
-            weights = with_guide(load_weights(path, replace(shape, guided=False)))
-        elif path.suffix == SUFFIX:
-            weights = load_weights(path, shape)
+        if path.suffix != SUFFIX:
+            self.take(self.average_in(path))
+        elif shape.guided:
+            self.take(with_guide(load_weights(path, replace(shape, guided=False))))
         else:
-            weights = self._read(path)["average"]
-        self.network.load_state_dict(weights)
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-
-    def resume(self) -> None:
-        """Go on from this run's own checkpoint.
-
-        Raises:
-            ModelError: it holds networks of other sizes.
-        """
-        state = self._read(self.checkpoint)
-        self.network.load_state_dict(state["network"])
-        self.average = state["average"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.minutes = state["step"], state["minutes"]
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = torch.load(
-            path, map_location=self.settings.device, weights_only=True
-        )
-        wanted = self.settings.shape.facts()
-        if found.get("version") != CHECKPOINT_VERSION or found["shape"] != wanted:
-            raise ModelError(
-                f"{path} holds networks of {found.get('shape')}, checkpoint version"
-                f" {found.get('version')}; this run has {wanted}, {CHECKPOINT_VERSION}"
-            )
-        return found
+            self.take(load_weights(path, shape))
 
     def averaged(self) -> LatticeNetwork:
         """Return a copy of the networks with the averaged weights, rounding on."""
@@ -180,77 +123,21 @@ class Trainer:
                 rates.append(bits / sum(batch.pixels for batch in batches))
         return rates[0], rates[1]
 
-    def _done(self) -> float:
-        """Share of the schedule that has passed."""
-        settings = self.settings
-        late = 0.0 if settings.minutes is None else self.minutes / settings.minutes
-        return min(1.0, max(self.step / settings.steps, late))
-
-    def _learning_rate(self) -> float:
-        settings = self.settings
-        warm = min(1.0, (self.step + 1) / max(1, settings.warm_up))
-        return settings.learning_rate * warm * _half_cosine(self._done(), 0.01)
-
     def run(self, report: Callable[[Progress], None]) -> None:
         """Train to the end of the schedule, reporting every 50 steps."""
-        settings = self.settings
-        saved = time.monotonic()
-        recent: list[float] = []
-        pixels, began = 0, time.monotonic()
-        with (
-            (self.folder / "metrics.jsonl").open("a") as metrics,
-            _drawn_ahead(self.train, settings, self.step, self._guides) as batches,
-        ):
-            while self._done() < 1:
-                started = time.monotonic()
-                rate = self._learning_rate()
-                self.network.quantise(on=self._done() >= settings.quantise_from)
-                batch = next(batches)
-                recent.append(self._train_on(batch, rate))
-                pixels += batch.pixels
-                self.minutes += (time.monotonic() - started) / 60
-                last = self._done() >= 1
-                due = last or self.step % settings.validate_every == 0
-                if due or self.step % 50 == 0:
-                    speed = pixels / (time.monotonic() - began) / 1e6
-                    lossless, near = self.validate() if due else (None, None)
-                    line = Progress(
-                        self.step,
-                        float(np.mean(recent)),
-                        rate,
-                        round(speed, 4),
-                        round(self.minutes, 2),
-                        lossless,
-                        near,
-                    )
-                    recent.clear()
-                    pixels, began = 0, time.monotonic()
-                    metrics.write(json.dumps(asdict(line)) + "\n")
-                    metrics.flush()
-                    report(line)
-                if last or time.monotonic() - saved > settings.checkpoint_seconds:
-                    self.save()
-                    saved = time.monotonic()
+        with _drawn_ahead(self.images, self.settings, self.step, self._guides) as batches:
+            for progress, due in self.train(lambda: self._loss(next(batches))):
+                line = Progress(**asdict(progress))
+                if due:
+                    lossless, near = self.validate()
+                    line = replace(line, lossless_bpp=lossless, near_bpp=near)
+                session.append_line(self.metrics, asdict(line))
+                report(line)
 
-    def _train_on(self, batch: Batch, rate: float) -> float:
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        bits = self.network(batch)
-        loss = torch.stack(bits).sum() / batch.pixels
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        self.step += 1
-        decay = min(self.settings.ema, self.step / (self.step + 9))
-        with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                self.average[name].lerp_(value, 1 - decay)
-        return float(loss.detach())
-
-
-def _half_cosine(share: float, floor: float) -> float:
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share))
+    def _loss(self, batch: Batch) -> tuple[Tensor, int]:
+        """Bits per pixel of a batch, and its pixels."""
+        self.network.quantise(on=self.done() >= self.settings.quantise_from)
+        return torch.stack(self.network(batch)).sum() / batch.pixels, batch.pixels
 
 
 @contextmanager

@@ -6,22 +6,17 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from xraycodec.codecs.lattice.geometry import EXTRAS, PHASES, SETS, described_by
 from xraycodec.errors import ModelError
 from xraycodec.training.lattice.network import Shape
-
-SUFFIX = ".safetensors"
-_SHAPE = "shape"
+from xraycodec.training.weights_file import read_tensors, write_average
 
 
 def save_weights(average: dict[str, Tensor], shape: Shape, path: Path) -> None:
     """Write averaged weights, as a state dictionary, and the sizes of their networks."""
-    tensors = {name: value.float().contiguous().cpu() for name, value in average.items()}
-    save_file(tensors, path, {_SHAPE: json.dumps(shape.facts())})
+    write_average(average, shape.facts(), path)
 
 
 def load_weights(path: Path, shape: Shape) -> dict[str, Tensor]:
@@ -30,12 +25,7 @@ def load_weights(path: Path, shape: Shape) -> dict[str, Tensor]:
     Raises:
         ModelError: no such file, or networks of other sizes.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            found = (file.metadata() or {}).get(_SHAPE)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} holds no weights: {error}") from error
+    tensors, found = read_tensors(path)
     wanted = json.dumps(shape.facts())
     if found != wanted:
         raise ModelError(f"{path} holds networks of {found}; this run has {wanted}")

@@ -8,8 +8,6 @@ rate goes through, are seen most.
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +20,7 @@ from torch import Tensor
 
 from xraycodec.errors import ModelError
 from xraycodec.evaluation.crops import Crops
+from xraycodec.training import session
 from xraycodec.training.loop import loss_of
 from xraycodec.training.toderici.network import (
     CONFIGS,
@@ -29,6 +28,7 @@ from xraycodec.training.toderici.network import (
     Toderici,
     detached,
 )
+from xraycodec.training.weights_file import SUFFIX, read_tensors
 
 REPORTED = (1, 2, 4, 8, 16, 32)
 """Iterations at which validation reports: ratios 64, 32, 16, 8, 4, 2."""
@@ -106,7 +106,7 @@ class Trainer:
         self.validation = validation[: settings.validation_crops]
         torch.manual_seed(settings.seed)
         self.network = Toderici(CONFIGS[settings.config]).to(settings.device)
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.average = session.weights_of(self.network)
         self.optimiser = torch.optim.Adam(self.network.parameters(), settings.learning_rate)
         self.step = 0
         self.minutes = 0.0
@@ -116,8 +116,7 @@ class Trainer:
         return self.folder / "checkpoint.pt"
 
     def save(self) -> None:
-        partial = self.checkpoint.with_suffix(".partial")
-        state = {
+        contents = {
             "version": CHECKPOINT_VERSION,
             "settings": asdict(self.settings),
             "network": self.network.state_dict(),
@@ -126,15 +125,12 @@ class Trainer:
             "step": self.step,
             "minutes": self.minutes,
         }
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        session.write_checkpoint(self.checkpoint, contents)
 
     def start_from(self, path: Path) -> None:
         """Take the weights of another run: its safetensors file, or its checkpoint's average."""
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = {name: value.float() for name, value in load_file(path).items()}
+        if path.suffix == SUFFIX:
+            state = {name: value.float() for name, value in read_tensors(path)[0].items()}
         else:
             state = _read_checkpoint(path, self.settings)["average"]
         try:
@@ -143,7 +139,7 @@ class Trainer:
             raise ModelError(
                 f"{path} holds no {self.settings.config} Toderici network: {error}"
             ) from error
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.average = session.weights_of(self.network)
 
     def resume(self) -> None:
         """Go on from this run's own checkpoint."""
@@ -162,44 +158,36 @@ class Trainer:
     @property
     def share(self) -> float:
         """How much of the schedule is over, 0 .. 1."""
-        settings = self.settings
-        by_time = self.minutes / settings.minutes if settings.minutes else 0.0
-        return min(1.0, max(self.step / settings.steps, by_time))
+        return session.share_done(self.settings, self.step, self.minutes)
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a half cosine down to a hundredth."""
-        rise = min(1.0, (self.step + 1) / self.settings.warm_up)
-        fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.share))
-        return self.settings.learning_rate * rise * fall
+        return session.learning_rate_at(self.settings, self.step, self.share)
 
     def run(self, report: Callable[[str], None]) -> None:
         settings = self.settings
         clock, saved = time.monotonic(), time.monotonic()
         before, recent = self.minutes, []
-        with (self.folder / "metrics.jsonl").open("a") as metrics:
-            while self.share < 1:
-                recent.append(self._batch())
-                self.step += 1
-                self.minutes = before + (time.monotonic() - clock) / 60
-                due = self.step % settings.validate_every == 0 or self.share >= 1
-                if due or self.step % 25 == 0:
-                    line: dict[str, Any] = {
-                        "step": self.step,
-                        "minutes": round(self.minutes, 2),
-                        "loss": round(float(np.mean(recent)), 5),
-                        "learning_rate": self.learning_rate(),
-                    }
-                    recent.clear()
-                    if due:
-                        line["psnr_db"] = validate(
-                            self.averaged(), self.validation, settings.device
-                        )
-                    metrics.write(json.dumps(line) + "\n")
-                    metrics.flush()
-                    report(_text(line))
-                if time.monotonic() - saved > settings.checkpoint_seconds:
-                    self.save()
-                    saved = time.monotonic()
+        while self.share < 1:
+            recent.append(self._batch())
+            self.step += 1
+            self.minutes = before + (time.monotonic() - clock) / 60
+            due = self.step % settings.validate_every == 0 or self.share >= 1
+            if due or self.step % 25 == 0:
+                line: dict[str, Any] = {
+                    "step": self.step,
+                    "minutes": round(self.minutes, 2),
+                    "loss": round(float(np.mean(recent)), 5),
+                    "learning_rate": self.learning_rate(),
+                }
+                recent.clear()
+                if due:
+                    line["psnr_db"] = validate(self.averaged(), self.validation, settings.device)
+                session.append_line(self.folder / "metrics.jsonl", line)
+                report(_text(line))
+            if time.monotonic() - saved > settings.checkpoint_seconds:
+                self.save()
+                saved = time.monotonic()
         self.save()
 
     def _batch(self) -> float:
@@ -209,8 +197,7 @@ class Trainer:
         rng = np.random.default_rng((settings.seed, self.step))
         noise = torch.Generator(settings.device).manual_seed(int(rng.integers(1 << 62)))
         pixels = draw_batch(self.train, rng, settings).to(settings.device)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate()
+        rate = self.learning_rate()
         states, residual, first = self.network.start(), pixels - 0.5, 0.0
         side = settings.segment // 16
         for _ in range(draw_spans(rng, MAX_ITERATIONS // settings.span)):
@@ -224,16 +211,10 @@ class Trainer:
                 residual = pixels - image.float()
                 losses.append(loss_of(settings.loss, image.float(), pixels))
             loss = torch.stack(losses).mean()
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-            self.optimiser.step()
+            loss_of_span = session.descend(self.network, self.optimiser, loss, rate)
             states, residual = detached(states), residual.detach()
-            first = first or float(loss.detach())
-        decay = min(settings.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                self.average[name].lerp_(value, 1 - decay)
+            first = first or loss_of_span
+        session.follow(self.average, self.network, settings.ema, self.step + 1)
         return first
 
 

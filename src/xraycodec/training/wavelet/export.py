@@ -1,8 +1,6 @@
-"""From trained networks to the integer networks of a model pack (spec/network.md)."""
+"""Wavelet's model packs: the networks of its cells as integers (spec/network.md)."""
 
 from __future__ import annotations
-
-import numpy as np
 
 from xraycodec.codecs.wavelet.geometry import PHASES, SETS
 from xraycodec.codecs.wavelet.model import (
@@ -11,39 +9,16 @@ from xraycodec.codecs.wavelet.model import (
     phase_member,
     synthesis_member,
 )
-from xraycodec.exact.operators import Addition, Convolution, Graph, Head
+from xraycodec.exact.operators import Graph
 from xraycodec.exact.pack import build_pack
 from xraycodec.training.exact_export import to_onnx
-from xraycodec.training.lattice.export import convolution, integers
-from xraycodec.training.lattice.network import ACTIVATION_UNIT
+from xraycodec.training.residual_export import common_head_bits, residual_graph
 from xraycodec.training.wavelet.network import CellNetwork, WaveletNetwork
 
 
 def cell_graph(network: CellNetwork, parameter_bits: int, *, carry: bool) -> Graph:
     """The integer network of a phase or a synthesis; with ``carry``, it gives its state too."""
-    operators: list[Convolution | Addition | Head] = [
-        convolution("h0", "x", network.entry, centred=network.features)
-    ]
-    for number, (first, second) in enumerate(network.layer_pairs()):
-        last = number + 1 == len(network.pairs)
-        operators += [
-            convolution(f"u{number}", f"h{number}", first),
-            convolution(f"v{number}", f"u{number}", second, signed=True),
-            Addition("state" if last else f"h{number + 1}", f"h{number}", f"v{number}"),
-        ]
-    weight, bias, exponents = integers(network.head)
-    unit_bits = int(np.log2(ACTIVATION_UNIT))
-    operators.append(
-        Head(
-            "numbers",
-            "state",
-            weight[:, :, 0, 0].astype(np.int8),
-            bias.astype(np.int32),
-            (parameter_bits - unit_bits - exponents).astype(np.int32),
-        )
-    )
-    outputs = ("state", "numbers") if carry else ("numbers",)
-    return Graph(network.entry.in_channels, tuple(operators), outputs)
+    return residual_graph(network, "numbers", parameter_bits, carry=carry)
 
 
 def export(network: WaveletNetwork, name: str, properties: dict[str, object]) -> bytes:
@@ -68,10 +43,7 @@ def export(network: WaveletNetwork, name: str, properties: dict[str, object]) ->
         **{synthesis_member(n): network.network(n, len(PHASES)) for n in range(sets)},
         FINISH_MEMBER: network.finish,
     }
-    unit_bits = int(np.log2(ACTIVATION_UNIT))
-    parameter_bits = unit_bits + max(
-        int(integers(found.head)[2].max()) for found in networks.values()
-    )
+    parameter_bits = common_head_bits(networks.values())
     members = {
         member: to_onnx(cell_graph(found, parameter_bits, carry=member != FINISH_MEMBER))
         for member, found in networks.items()

@@ -6,8 +6,6 @@ hardly learns.
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xraycodec.training.wavelet.loop import THRIFT, Radiographs, Settings, draw
+from xraycodec.training import session
+from xraycodec.training.lattice.images import Radiographs
+from xraycodec.training.wavelet.loop import THRIFT, Settings, draw
 from xraycodec.training.wavelet.network import WaveletNetwork
 
 
@@ -90,53 +90,47 @@ def train_finish(
     finish = network.finish
     held_out = _decode(network, validation, drawn, settings.held_out, 1 << 24)
     optimiser = torch.optim.Adam(finish.parameters(), settings.learning_rate, betas=(0.9, 0.99))
-    average = {k: v.detach().clone() for k, v in finish.state_dict().items()}
+    average = session.weights_of(finish)
     order = np.random.default_rng(settings.seed)
     began, step, seen = time.monotonic(), 0, 0
     minutes = 0.0
-    with (folder / "finish.jsonl").open("a") as metrics:
-        while minutes < settings.minutes:
-            pool = _decode(network, train, drawn, settings.crops, (1 << 20) + seen)
-            seen += -(-settings.crops // drawn.batch)
-            for _ in range(settings.passes):
-                losses = []
-                for batch in np.array_split(
-                    order.permutation(len(pool.originals)), settings.crops // settings.batch
-                ):
-                    minutes = (time.monotonic() - began) / 60
-                    done = min(1.0, minutes / settings.minutes)
-                    finish.quantised = done >= settings.quantise_from
-                    cosine = 0.5 * (1 + math.cos(math.pi * done))
-                    for group in optimiser.param_groups:
-                        group["lr"] = settings.learning_rate * (0.01 + 0.99 * cosine)
-                    loss = _loss(network, pool, torch.from_numpy(batch))
-                    optimiser.zero_grad(set_to_none=True)
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    optimiser.step()
-                    step += 1
-                    losses.append(float(loss.detach()))
-                    decay = min(settings.ema, step / (step + 9))
-                    with torch.no_grad():
-                        for name, value in finish.state_dict().items():
-                            average[name].lerp_(value, 1 - decay)
-                kept = {k: v.clone() for k, v in finish.state_dict().items()}
-                finish.load_state_dict(average)
-                finish.quantised = True
-                with torch.no_grad():
-                    gain = -float(_loss(network, held_out, torch.arange(len(held_out.originals))))
-                torch.save(average, folder / "finish.pt")
-                finish.load_state_dict(kept)
-                line = {
-                    "step": step,
-                    "minutes": round(minutes, 2),
-                    "gain_db": round(-float(np.mean(losses)), 4),
-                    "validation_gain_db": round(gain, 4),
-                }
-                metrics.write(json.dumps(line) + "\n")
-                metrics.flush()
-                report(str(line))
-                if minutes >= settings.minutes:
-                    break
+    while minutes < settings.minutes:
+        pool = _decode(network, train, drawn, settings.crops, (1 << 20) + seen)
+        seen += -(-settings.crops // drawn.batch)
+        for _ in range(settings.passes):
+            losses = []
+            for batch in np.array_split(
+                order.permutation(len(pool.originals)), settings.crops // settings.batch
+            ):
+                minutes = (time.monotonic() - began) / 60
+                done = min(1.0, minutes / settings.minutes)
+                finish.quantised = done >= settings.quantise_from
+                for group in optimiser.param_groups:
+                    group["lr"] = settings.learning_rate * (0.01 + 0.99 * session.half_cosine(done))
+                loss = _loss(network, pool, torch.from_numpy(batch))
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                step += 1
+                losses.append(float(loss.detach()))
+                session.follow(average, finish, settings.ema, step)
+            kept = session.weights_of(finish)
+            finish.load_state_dict(average)
+            finish.quantised = True
+            with torch.no_grad():
+                gain = -float(_loss(network, held_out, torch.arange(len(held_out.originals))))
+            torch.save(average, folder / "finish.pt")
+            finish.load_state_dict(kept)
+            line = {
+                "step": step,
+                "minutes": round(minutes, 2),
+                "gain_db": round(-float(np.mean(losses)), 4),
+                "validation_gain_db": round(gain, 4),
+            }
+            session.append_line(folder / "finish.jsonl", line)
+            report(str(line))
+            if minutes >= settings.minutes:
+                break
     finish.load_state_dict(average)
     network.quantise()
 

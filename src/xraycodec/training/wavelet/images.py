@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from xraycodec.codecs.wavelet.margins import find_margins
-from xraycodec.training.lattice.images import load_images
-from xraycodec.training.wavelet.loop import Radiographs
+from xraycodec.training.lattice.images import (
+    Radiograph,
+    Radiographs,
+    keep_images,
+    load_images,
+    mapped_images,
+)
 
 
 def load_plain_images(root: Path, split: str, cache: Path) -> Radiographs:
@@ -25,16 +29,11 @@ def load_plain_images(root: Path, split: str, cache: Path) -> Radiographs:
     assert isinstance(images, np.memmap)
     path = cache / f"plain-{Path(str(images.filename)).name}"
     if not path.exists():
-        partial = path.with_suffix(f".{os.getpid()}.npy")
-        plain = np.lib.format.open_memmap(partial, "w+", np.uint8, images.shape)
-        try:
-            for number in range(len(images)):
-                frames = np.asarray(images[number : number + 1])
-                margins = find_margins(frames)
-                plain[number] = margins.take_off(frames)[0] if margins else frames[0]
-            plain.flush()
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    mapped: Radiographs = np.load(path, mmap_mode="r")
-    return mapped
+        keep_images(path, images.shape, map(_plain, images))
+    return mapped_images(path)
+
+
+def _plain(image: Radiograph) -> Radiograph:
+    frames = np.asarray(image[None])
+    margins = find_margins(frames)
+    return np.asarray((margins.take_off(frames) if margins else frames)[0], np.uint8)

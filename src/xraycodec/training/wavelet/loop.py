@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from xraycodec.errors import ModelError
-from xraycodec.training.wavelet.network import Shape, WaveletNetwork
+from xraycodec.training import session
+from xraycodec.training.lattice.images import Radiographs
+from xraycodec.training.wavelet.network import Coded, Shape, WaveletNetwork
 from xraycodec.training.wavelet.transform import analyse
-from xraycodec.training.wavelet.weights import SUFFIX, load_weights
+from xraycodec.training.wavelet.weights import load_weights
+from xraycodec.training.weights_file import SUFFIX
 
-CHECKPOINT_VERSION = 1
 VALIDATION_STEPS = (2.0, 5.0, 12.0, 30.0)
 """Quantisation steps of the validation, in grey levels of 8 bits."""
 WHOLE_BELOW = 2
 """Level whose low-pass band stands for a whole image."""
 THRIFT = 0.12
 """The encoder's own, which validation uses."""
-
-Radiographs = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -79,58 +75,28 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Progress(session.Progress):
     """One line of the metrics file; rates and errors are those of the middles of images."""
 
-    step: int
-    loss: float
-    learning_rate: float
-    megapixels_per_second: float
-    minutes: float
     validation: dict[str, tuple[float, float]] | None = None
     """By quantisation step: bits per pixel and PSNR in dB."""
 
 
-class Trainer:
-    """Holds everything that a checkpoint holds; ``run`` goes on until the schedule ends."""
+class Trainer(session.Session):
+    """Trains all networks but the last correction; ``run`` goes on until the schedule ends."""
+
+    settings: Settings
+    network: WaveletNetwork
 
     def __init__(
         self, settings: Settings, train: Radiographs, validation: Radiographs, folder: Path
     ) -> None:
-        self.settings, self.train, self.folder = settings, train, folder
         torch.manual_seed(settings.seed)
-        self.network = self._arranged(WaveletNetwork(settings.shape))
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(), settings.learning_rate, betas=(0.9, 0.99)
-        )
-        self.step = 0
-        self.minutes = 0.0
+        network = _arranged(WaveletNetwork(settings.shape), settings.device)
+        super().__init__(settings, asdict(settings.shape), network, folder)
+        self.images = train
         self._whole = low_pass_bands(train) if settings.whole else np.empty(0, np.float32)
         self._validation = validation[: settings.validation_images]
-
-    def _arranged(self, network: WaveletNetwork) -> WaveletNetwork:
-        # Channels last is the order that CPU convolutions are fast in.
-        network = network.to(self.settings.device)
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
-
-    def save(self) -> None:
-        partial = self.checkpoint.with_suffix(".partial")
-        state = {
-            "version": CHECKPOINT_VERSION,
-            "shape": asdict(self.settings.shape),
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "minutes": self.minutes,
-        }
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
 
     def start_from(self, path: Path) -> None:
         """Take the averaged weights of another run: its safetensors file or its checkpoint.
@@ -139,42 +105,16 @@ class Trainer:
             ModelError: it holds networks of other sizes.
         """
         if path.suffix == SUFFIX:
-            weights = load_weights(path, self.settings.shape)
+            self.take(load_weights(path, self.settings.shape))
         else:
-            weights = self._read(path)["average"]
-        self.network.load_state_dict(weights)
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-
-    def resume(self) -> None:
-        """Go on from this run's own checkpoint.
-
-        Raises:
-            ModelError: it holds networks of other sizes.
-        """
-        state = self._read(self.checkpoint)
-        self.network.load_state_dict(state["network"])
-        self.average = state["average"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.minutes = state["step"], state["minutes"]
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = torch.load(
-            path, map_location=self.settings.device, weights_only=True
-        )
-        wanted = asdict(self.settings.shape)
-        if found.get("version") != CHECKPOINT_VERSION or found["shape"] != wanted:
-            raise ModelError(
-                f"{path} holds networks of {found.get('shape')}, checkpoint version"
-                f" {found.get('version')}; this run has {wanted}, {CHECKPOINT_VERSION}"
-            )
-        return found
+            self.take(self.average_in(path))
 
     def averaged(self) -> WaveletNetwork:
         """Return a copy of the networks with the averaged weights, rounding on."""
         network = WaveletNetwork(self.settings.shape)
         network.load_state_dict(self.average)
         network.quantise()
-        return self._arranged(network).eval()
+        return _arranged(network, self.settings.device).eval()
 
     def validate(self) -> dict[str, tuple[float, float]]:
         """Rate and PSNR of the averaged, rounded networks at each step of validation."""
@@ -197,90 +137,49 @@ class Trainer:
             found[f"{step:g}"] = (round(bits / pixels, 5), round(psnr, 3))
         return found
 
-    def _done(self) -> float:
-        """Share of the schedule that has passed."""
-        settings = self.settings
-        late = 0.0 if settings.minutes is None else self.minutes / settings.minutes
-        return min(1.0, max(self.step / settings.steps, late))
-
-    def _learning_rate(self) -> float:
-        settings = self.settings
-        warm = min(1.0, (self.step + 1) / max(1, settings.warm_up))
-        cosine = 0.5 * (1 + math.cos(math.pi * self._done()))
-        return settings.learning_rate * warm * (0.01 + 0.99 * cosine)
-
     def run(self, report: Callable[[Progress], None]) -> None:
         """Train to the end of the schedule, reporting every 50 steps."""
-        settings = self.settings
-        saved = time.monotonic()
-        recent: list[float] = []
-        pixels, began = 0, time.monotonic()
-        with (self.folder / "metrics.jsonl").open("a") as metrics:
-            while self._done() < 1:
-                started = time.monotonic()
-                rate = self._learning_rate()
-                self.network.quantise(on=self._done() >= settings.quantise_from)
-                recent.append(self._train_once(rate))
-                pixels += settings.batch * settings.crop**2
-                self.minutes += (time.monotonic() - started) / 60
-                last = self._done() >= 1
-                due = last or self.step % settings.validate_every == 0
-                if due or self.step % 50 == 0:
-                    speed = pixels / (time.monotonic() - began) / 1e6
-                    line = Progress(
-                        self.step,
-                        float(np.mean(recent)),
-                        rate,
-                        round(speed, 4),
-                        round(self.minutes, 2),
-                        self.validate() if due else None,
-                    )
-                    recent.clear()
-                    pixels, began = 0, time.monotonic()
-                    metrics.write(json.dumps(asdict(line)) + "\n")
-                    metrics.flush()
-                    report(line)
-                if last or time.monotonic() - saved > settings.checkpoint_seconds:
-                    self.save()
-                    saved = time.monotonic()
+        for progress, due in self.train(self._loss):
+            line = Progress(**asdict(progress))
+            if due:
+                line = replace(line, validation=self.validate())
+            session.append_line(self.metrics, asdict(line))
+            report(line)
 
-    def _train_once(self, rate: float) -> float:
+    def _loss(self) -> tuple[Tensor, int]:
+        """The loss of the next batch, a pixel, and the pixels of its crops."""
         settings = self.settings
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        crops, steps, thrift = draw(self.train, settings, self.step)
-        x = torch.from_numpy(crops).to(settings.device)
-        width = torch.from_numpy(steps).to(settings.device)
+        self.network.quantise(on=self.done() >= settings.quantise_from)
+        crops, steps, thrift = draw(self.images, settings, self.step)
+        loss = self._cost(crops, steps, thrift).sum() / crops.size
+        if settings.whole:
+            bands, steps = draw_whole(self._whole, settings, self.step)
+            cost = self._cost(bands, steps, thrift, WHOLE_BELOW)
+            loss = loss + cost.sum() / (bands.size * 4**WHOLE_BELOW)
+        return loss, crops.size
+
+    def _cost(
+        self,
+        images: npt.NDArray[np.float32],
+        steps: npt.NDArray[np.float32],
+        thrift: float,
+        below: int = 0,
+    ) -> Tensor:
+        """Weighted rate and distortion of each image, ``(image,)``, in bits."""
+        settings = self.settings
         dead_zone = 0.4 if self.step < settings.dead_zone_steps else None
-        coded = self.network(x / width.view(-1, 1, 1, 1), thrift, dead_zone)
+        x = torch.from_numpy(images).to(settings.device)
+        width = torch.from_numpy(steps).to(settings.device)
+        coded: Coded = self.network(x / width.view(-1, 1, 1, 1), thrift, dead_zone, below)
         # Fine steps give most bits; without a weight, coarse ones would hardly be learned.
         weight = (width / 8) ** 0.6
-        costs = coded.bits + settings.error_weight * coded.errors
-        loss = (weight * costs).sum() / x.numel()
-        if settings.whole:
-            loss = loss + self._whole_images(thrift, dead_zone)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        self.step += 1
-        decay = min(settings.ema, self.step / (self.step + 9))
-        with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                self.average[name].lerp_(value, 1 - decay)
-        return float(loss.detach())
+        return weight * (coded.bits + settings.error_weight * coded.errors)
 
-    def _whole_images(self, thrift: float, dead_zone: float | None) -> Tensor:
-        """The loss of the coarse levels of whole images, a pixel."""
-        settings = self.settings
-        bands, steps = draw_whole(self._whole, settings, self.step)
-        x = torch.from_numpy(bands).to(settings.device)
-        width = torch.from_numpy(steps).to(settings.device)
-        coded = self.network(x / width.view(-1, 1, 1, 1), thrift, dead_zone, WHOLE_BELOW)
-        weight = (width / 8) ** 0.6
-        costs = coded.bits + settings.error_weight * coded.errors
-        loss: Tensor = (weight * costs).sum() / (x.numel() * 4**WHOLE_BELOW)
-        return loss
+
+def _arranged(network: WaveletNetwork, device: str) -> WaveletNetwork:
+    # Channels last is the order that CPU convolutions are fast in.
+    network = network.to(device)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 @torch.no_grad()

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from xraycodec.codecs.wavelet.coder import LEAST, MOST_CODED
 from xraycodec.codecs.wavelet.geometry import (
-    BLOCK,
     BANDS,
+    BLOCK,
     CELL,
     FEATURES,
     FINISH_FEATURES,

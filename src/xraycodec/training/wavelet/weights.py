@@ -7,21 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from xraycodec.errors import ModelError
 from xraycodec.training.wavelet.network import Shape, WaveletNetwork
-
-SUFFIX = ".safetensors"
-_SHAPE = "shape"
+from xraycodec.training.weights_file import read_tensors, write_average
 
 
 def save_weights(average: dict[str, Tensor], shape: Shape, path: Path) -> None:
     """Write averaged weights, as a state dictionary, and the sizes of their networks."""
-    tensors = {name: value.float().contiguous().cpu() for name, value in average.items()}
-    save_file(tensors, path, {_SHAPE: json.dumps(asdict(shape))})
+    write_average(average, asdict(shape), path)
 
 
 def load_weights(path: Path, shape: Shape) -> dict[str, Tensor]:
@@ -33,12 +28,7 @@ def load_weights(path: Path, shape: Shape) -> dict[str, Tensor]:
     Raises:
         ModelError: no such file, or networks of other sizes.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            found = (file.metadata() or {}).get(_SHAPE)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} holds no weights: {error}") from error
+    tensors, found = read_tensors(path)
     grown = _grown(tensors, WaveletNetwork(shape).state_dict())
     if grown is None:
         wanted = json.dumps(asdict(shape))
