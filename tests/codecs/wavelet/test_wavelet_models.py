@@ -43,11 +43,17 @@ def test_the_package_has_a_model(bits: int) -> None:
 
 
 @needs_model
-def test_files_of_the_first_model_are_read() -> None:
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("wavelet-1", "c7694d4513c6d63451701466dabc5b43ea203012b8757deebabc1b7e881b7ae1"),
+        ("wavelet-2", "cedaafd5418300bcbe2551128a12e615d5fed8bff0dc51eaa429fb6a659dfae9"),
+    ],
+)
+def test_files_of_earlier_models_are_read(name: str, digest: str) -> None:
     image = smooth(70, 90)
-    data = compress(image, Wavelet(model="wavelet-1", threads=1))
-    first = "c7694d4513c6d63451701466dabc5b43ea203012b8757deebabc1b7e881b7ae1"
-    assert parse(data).header.model.hex() == first
+    data = compress(image, Wavelet(model=name, threads=1))
+    assert parse(data).header.model.hex() == digest
     assert verify(data, threads=1).identical
 
 
