@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test soak lint bench bench-crops bench-ablation bench-evaluation bench-wavelet bench-archive format clean
+.PHONY: demo test soak lint bench bench-ablation bench-evaluation bench-wavelet bench-archive format clean
 
 # What a user installs.
 $(VENV)/user: pyproject.toml
@@ -56,19 +56,15 @@ bench-archive: $(VENV)/dev
 	$(BIN)/python benchmarks/loader.py --json benchmarks/results/loader.json
 	$(BIN)/python benchmarks/archive_page.py
 
-# The model cards' figures, on the 500 test crops of each size.
-bench-crops: $(VENV)/dev
-	$(BIN)/python benchmarks/rnn_conv_crops.py --json benchmarks/results/rnn-conv-crops.json
-	$(BIN)/python benchmarks/readme_tables.py
-
 # An hour or more: short trainings that differ in one choice each.
 bench-ablation: $(VENV)/dev
 	$(BIN)/python benchmarks/lattice_ablation.py --json benchmarks/results/lattice-ablation.json
 
 # Half an hour: docs/evaluation.md.
 bench-evaluation: $(VENV)/dev
-	$(BIN)/xrc benchmark --data $${XRAYCODEC_DATA:-../shared/data} --out runs/evaluation
+	XRAYCODEC_MODELS=weights $(BIN)/xrc benchmark --data $${XRAYCODEC_DATA:-../shared/data} --out runs/evaluation
 	$(BIN)/python benchmarks/evaluation_page.py --json runs/evaluation/benchmark.json
+	$(BIN)/python benchmarks/readme_tables.py
 
 clean:
 	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .hypothesis

@@ -16,14 +16,15 @@ def crops_table(result: dict[str, Any]) -> str:
         "| N | ratio | paper PSNR, SSIM | KLT | KLT (c) | RNN-Conv PSNR, SSIM | file |",
         "|---|---|---|---|---|---|---|",
     ]
-    for size, table in result["segments"].items():
-        for row in table["rows"]:
-            paper = row.get("paper")
-            ours = row["rnn_conv"]
+    for size, rows in result["crops"].items():
+        found = {(row["ratio"], row["approach"]): row for row in rows}
+        for ratio in sorted({ratio for ratio, approach in found if approach == "rnn-conv"}):
+            ours = found[ratio, "rnn-conv"]
+            paper = ours["paper"]
             theirs = f"{paper['psnr_db']:.2f}, {paper['ssim']:.4f}" if paper else ""
+            floors = [found[ratio, name]["psnr_db"] for name in ("klt", "klt-companded")]
             lines.append(
-                f"| {size} | {row['ratio']} | {theirs} | {row['klt']['psnr_db']:.2f}"
-                f" | {row['klt_companded']['psnr_db']:.2f}"
+                f"| {size} | {ratio} | {theirs} | {floors[0]:.2f} | {floors[1]:.2f}"
                 f" | **{ours['psnr_db']:.2f}**, {ours['ssim']:.4f} | {ours['payload_ratio']:.1f} |"
             )
     return "\n".join(lines)
@@ -146,7 +147,7 @@ def fill(text: str, marker: str, table: str) -> str:
 
 PAGES = {
     "README.md": (
-        ("rnn-conv-crops", "rnn-conv-crops.json", crops_table),
+        ("rnn-conv-crops", "evaluation.json", crops_table),
         ("bench", "latest.json", bench_table),
         ("lossless", "lossless.json", lossless_table),
         ("near", "lossless.json", near_table),

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: xraycodec[train]")
 
 from xraycodec.codecs.wavelet import features, kernels
-from xraycodec.codecs.wavelet.coder import LEAST, Encoder, Thrift
+from xraycodec.codecs.wavelet.encoder import LEAST, Encoder, Thrift
 from xraycodec.codecs.wavelet.geometry import (
     BANDS,
     FEATURES,

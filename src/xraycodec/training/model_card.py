@@ -59,6 +59,6 @@ Mean PSNR over the first 128 validation crops, at the last validation of the run
 |---|---|---|
 {rows}
 
-Figures on the test split are in `benchmarks/results/`; `make bench-crops` measures them again.
+Figures on the test split are in `benchmarks/results/`; `make bench-evaluation` measures them again.
 The decoder computes in float32: `spec/rnn-conv.md` gives the tolerance.
 """

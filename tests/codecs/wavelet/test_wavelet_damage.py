@@ -20,7 +20,7 @@ from stream_damage import (
     with_payloads,
 )
 from xraycodec.codecs.wavelet import Wavelet, geometry
-from xraycodec.codecs.wavelet.coder import MAX_REACH_BITS
+from xraycodec.codecs.wavelet.level import MAX_REACH_BITS
 from xraycodec.codecs.wavelet.parameters import Parameters
 from xraycodec.container import build, parse
 from xraycodec.errors import (

@@ -10,7 +10,8 @@ import spec_reader
 from wavelet_building import forget_models, noise, smooth, tiny_pack
 
 from xraycodec.codecs.wavelet import Wavelet, geometry
-from xraycodec.codecs.wavelet.coder import MAX_REACH_BITS, Decoder
+from xraycodec.codecs.wavelet.decoder import Decoder
+from xraycodec.codecs.wavelet.level import MAX_REACH_BITS
 from xraycodec.codecs.wavelet.model import model_by_name
 from xraycodec.codecs.wavelet.parameters import Parameters
 from xraycodec.codecs.wavelet.walk import walk

@@ -17,9 +17,9 @@ from xraycodec.codecs.base import Codec, Encoded, Part, Progress, header_for, no
 from xraycodec.codecs.lattice.codec import PROFILES, Profile
 from xraycodec.codecs.lattice.threads import run_jobs, split_threads
 from xraycodec.codecs.wavelet import completion, completion_encoding
-from xraycodec.codecs.wavelet.coder import LEAST, Encoder, Thrift
 from xraycodec.codecs.wavelet.content import Content
 from xraycodec.codecs.wavelet.decoding import decode_part, payloads_of
+from xraycodec.codecs.wavelet.encoder import LEAST, Encoder, Thrift
 from xraycodec.codecs.wavelet.geometry import FRACTION, LAYERS, levels
 from xraycodec.codecs.wavelet.model import CODEC_ID, Model, model_by_name
 from xraycodec.codecs.wavelet.parameters import STEP_BITS, Parameters

@@ -10,7 +10,7 @@ from xraycodec.codecs.base import Part, Progress
 from xraycodec.codecs.lattice.decoding import check_part
 from xraycodec.codecs.lattice.threads import run_jobs, split_threads
 from xraycodec.codecs.wavelet import completion
-from xraycodec.codecs.wavelet.coder import Decoder
+from xraycodec.codecs.wavelet.decoder import Decoder
 from xraycodec.codecs.wavelet.geometry import LAYERS, cells, levels, strips
 from xraycodec.codecs.wavelet.margins import LEAST_SIDE
 from xraycodec.codecs.wavelet.model import model_by_digest

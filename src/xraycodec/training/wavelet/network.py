@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xraycodec.codecs.wavelet.coder import LEAST, MOST_CODED
+from xraycodec.codecs.wavelet.encoder import LEAST, MOST_CODED
 from xraycodec.codecs.wavelet.geometry import (
     BANDS,
     BLOCK,
