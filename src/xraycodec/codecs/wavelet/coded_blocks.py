@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from xraycodec.codecs.wavelet.areas import Area
 from xraycodec.codecs.wavelet.geometry import BLOCK
-from xraycodec.codecs.wavelet.shutter_kernels import learn
-from xraycodec.entropy.compilation import kernel
-from xraycodec.entropy.mixture_kernels import pop
+from xraycodec.codecs.wavelet.shutter_kernels import learn, pop_choice
+from xraycodec.entropy.compilation import inline, kernel
 from xraycodec.entropy.mixture_steps import PROBABILITY_BITS
 
 Flags = npt.NDArray[np.bool_]
@@ -76,6 +75,17 @@ def encode(flags: Flags) -> tuple[Words, Words]:
     return starts, sizes
 
 
+@inline
+def _context(flags: Flags, i: Any, j: Any) -> Any:
+    """1 if the block to the left is coded, and 2 if the one above is."""
+    context = np.int64(0)
+    if j and flags[i, j - 1]:
+        context += 1
+    if i and flags[i - 1, j]:
+        context += 2
+    return context
+
+
 @kernel
 def _encode(flags: Flags, starts: Words, sizes: Words) -> None:
     chances = np.full(_CONTEXTS, _WHOLE >> 1, np.int64)
@@ -83,11 +93,7 @@ def _encode(flags: Flags, starts: Words, sizes: Words) -> None:
     position = 0
     for i in range(flags.shape[0]):
         for j in range(flags.shape[1]):
-            context = np.int64(0)
-            if j and flags[i, j - 1]:
-                context += 1
-            if i and flags[i - 1, j]:
-                context += 2
+            context = _context(flags, i, j)
             chance = chances[context]
             coded = flags[i, j]
             starts[position] = 0 if coded else chance
@@ -115,17 +121,8 @@ def decode(words: Words, state: Any, position: int, flags: Flags) -> tuple[Any, 
     state = np.uint64(state)
     for i in range(flags.shape[0]):
         for j in range(flags.shape[1]):
-            context = np.int64(0)
-            if j and flags[i, j - 1]:
-                context += 1
-            if i and flags[i - 1, j]:
-                context += 2
-            chance = chances[context]
-            slot = np.int64(state & np.uint64(_WHOLE - 1))
-            coded = slot < chance
-            start = np.int64(0) if coded else chance
-            size = chance if coded else _WHOLE - chance
-            state, position = pop(words, state, position, slot - start, size)
+            context = _context(flags, i, j)
+            coded, state, position = pop_choice(words, state, position, chances[context])
             if position > len(words):
                 return state, position
             flags[i, j] = coded

@@ -60,6 +60,17 @@ def learn(context: Any, found: Any, chances: Integers, counts: Integers, most: A
     counts[context] = min(counts[context] + 1, most)
 
 
+@inline
+def pop_choice(words: Words, state: Any, position: Any, chance: Any) -> Any:
+    """Take a choice off a state, of which the slots below ``chance`` say yes; see `pop`."""
+    slot = np.int64(state & np.uint64(_WHOLE - 1))
+    found = slot < chance
+    start = np.int64(0) if found else chance
+    size = chance if found else _WHOLE - chance
+    state, position = pop(words, state, position, slot - start, size)
+    return found, state, position
+
+
 def _padded(rows: int, columns: int) -> npt.NDArray[np.uint8]:
     """A mask with a border above and beside it, all hidden."""
     return np.ones((rows + 2, columns + 2 * _PAD), np.uint8)
@@ -121,12 +132,8 @@ def _decode(known: npt.NDArray[np.uint8], words: Words, state: Any) -> tuple[Any
         for j in range(_PAD, known.shape[1] - _PAD):
             above, top = _slide(known, i, j, above, top)
             context = (left << (_ABOVE + _TOP)) | (above << _TOP) | top
-            chance = chances[context]
-            slot = np.int64(state & np.uint64(_WHOLE - 1))
-            hidden = np.int64(slot < chance)
-            start = np.int64(0) if hidden else chance
-            size = chance if hidden else _WHOLE - chance
-            state, position = pop(words, state, position, slot - start, size)
+            found, state, position = pop_choice(words, state, position, chances[context])
+            hidden = np.int64(found)
             if position > len(words):
                 return state, position
             known[i, j] = hidden
