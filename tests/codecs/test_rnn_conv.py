@@ -496,6 +496,8 @@ def test_quantising_chooses_the_nearest_code():
     latents = model.dequantiser[:, [0, -1]] * 1.2
     latents = rng.uniform(latents[:, :1], latents[:, 1:], (128, 50)).astype(np.float32)[:, None]
     codes = model.quantise(latents)
+    assert model.remainder == 8
+    latents[8] = latents[0] - model.dequantise(codes)[0]
     distance = np.abs(model.dequantiser[:, None, None] - latents[..., None])
     due = distance.argmin(3)
     assert (due - 127 == codes).all()
@@ -556,6 +558,10 @@ def test_a_pack_of_the_same_content_is_the_same_model(other_pack):
         ({"properties": {"beta": float("inf")}}, "incomplete"),
         ({"properties": {"beta": 64}}, "incomplete: cannot reshape"),
         ({"properties": {"beta": -1}}, "-1 channels and 128 frequency tables"),
+        ({"properties": {"remainder": 0}}, "remainder in channel 0; allowed are 1 to 127"),
+        ({"properties": {"remainder": 128}}, "remainder in channel 128"),
+        ({"properties": {"remainder": 2.0}}, r"remainder in channel 2\.0"),
+        ({"properties": {"remainder": True}}, "remainder in channel True"),
     ],
 )
 def test_a_pack_that_does_not_fit(other_pack, changes, match):

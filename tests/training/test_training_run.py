@@ -222,6 +222,24 @@ def test_what_is_exported_can_lie_between_the_start_and_the_end(nih, finished, t
     assert "0.5 of the way" in card
 
 
+def test_no_steps_export_what_they_start_from(nih, finished, tmp_path):
+    out = tmp_path / "run"
+    run(nih, out, "--steps", 0, "--init", finished / "rnn-conv-compact-128.safetensors")
+    exported = RNNConv(TINY)
+    load_weights(exported, out / "rnn-conv-compact-128.safetensors")
+    assert exported.quantiser.remainder.any()
+    (line,) = (out / "metrics.jsonl").read_text().splitlines()
+    card = (out / "rnn-conv-compact-128.md").read_text()
+    assert f"| 256 | 1 | {json.loads(line)['psnr_db']['1']:.2f} |" in card
+
+
+def test_no_steps_need_a_start(nih, tmp_path):
+    arguments = ["train", "rnn-conv", "--data", nih, "--out", tmp_path, "--steps", 0]
+    result = CliRunner().invoke(xrc, list(map(str, arguments)))
+    assert result.exit_code == 2
+    assert "--steps 0 exports the weights of --init" in result.output
+
+
 def test_mixing_needs_a_start(nih, tmp_path):
     arguments = ["train", "rnn-conv", "--data", nih, "--out", tmp_path, "--mixing", 0.5]
     result = CliRunner().invoke(xrc, list(map(str, arguments)))

@@ -42,7 +42,9 @@ def randomise(network, seed=0, scale=0.1):
             noise = torch.randn(value.shape, generator=generator)
             spread = scale if value.ndim < 4 else value[0].numel() ** -0.5
             value.copy_(noise.abs() * spread if name.endswith("knee") else noise * spread)
-        for value in network.buffers():
+        for name, value in network.named_buffers():
+            if name.endswith("remainder"):
+                continue
             value.copy_(0.5 + torch.rand(value.shape, generator=generator))
     return network
 

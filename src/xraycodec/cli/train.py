@@ -50,10 +50,10 @@ train.add_command(wavelet)
 )
 @click.option(
     "--steps",
-    type=click.IntRange(1),
+    type=click.IntRange(0),
     default=12_500,
     show_default=True,
-    help="Steps of the optimiser, one batch each.",
+    help="Steps of the optimiser, one batch each; with 0 the weights of --init are exported.",
 )
 @train_options.batch(16)
 @train_options.learning_rate(2e-4)
@@ -115,6 +115,8 @@ def rnn_conv(
     from xraycodec.training.loop import Settings, Trainer
 
     settings = Settings(segment=int(values.pop("segment")), compile=compiled, **values)
+    if settings.steps == 0 and init is None:
+        raise click.UsageError("--steps 0 exports the weights of --init, which is missing")
     if mixing < 1 and init is None:
         raise click.UsageError("--mixing goes from the weights of --init, which is missing")
     out.mkdir(parents=True, exist_ok=True)

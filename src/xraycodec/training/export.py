@@ -14,11 +14,10 @@ from torch import Tensor
 from xraycodec.entropy import FrequencyTables
 from xraycodec.evaluation.crops import Crops
 from xraycodec.exact.pack import build_pack
-from xraycodec.training.network import BLOCK, CONFIGS, RNNConv
+from xraycodec.training.network import BLOCK, CODE_LIMIT, CONFIGS, RNNConv
 from xraycodec.training.onnx_graph import analysis_graph, synthesis_graph
 
 CODEC = "RNNC"
-CODE_LIMIT = 127
 ANALYSIS, SYNTHESIS = "analysis.onnx", "synthesis.onnx"
 DEQUANTISER, TABLES = "dequantiser.f32", "frequencies.bin"
 
@@ -97,13 +96,16 @@ def export_pack(
 ) -> bytes:
     """Return the bytes of a model pack; ``training`` goes into its manifest as it is."""
     tables = frequency_tables(code_counts(network, table_crops))
-    properties = {
+    properties: dict[str, Any] = {
         "segment": segment,
         "block": BLOCK,
         "beta": network.config.beta,
         "configuration": network.config.name,
         "training": dict(training),
     }
+    remainder = network.quantiser.remainder.nonzero().flatten().tolist()
+    if remainder:
+        properties["remainder"] = remainder[0]
     members = {
         ANALYSIS: analysis_graph(network.analysis),
         SYNTHESIS: synthesis_graph(network.synthesis),

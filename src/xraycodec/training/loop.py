@@ -18,6 +18,7 @@ from xraycodec.evaluation.crops import Crops
 from xraycodec.training import session, warm_start
 from xraycodec.training.conditioning import condition
 from xraycodec.training.network import CONFIGS, MAX_BETA, RNNConv
+from xraycodec.training.remainder import add_remainder
 from xraycodec.training.weights import load_weights
 from xraycodec.training.weights_file import SUFFIX
 
@@ -137,6 +138,8 @@ class Trainer:
         self.network = RNNConv(CONFIGS[settings.config])
         if settings.start == "linear":
             warm_start.apply(self.network, train[:START_CROPS])
+        add_remainder(self.network)
+        if settings.start == "linear":
             self._condition()
         self.network.to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = session.weights_of(self.network)
@@ -169,6 +172,7 @@ class Trainer:
             load_weights(self.network, path)
         else:
             self.network.load_state_dict(self._read_checkpoint(path)["average"])
+        add_remainder(self.network)
         self._condition()
         self.average = session.weights_of(self.network)
 
@@ -200,7 +204,11 @@ class Trainer:
         return network.eval()
 
     def run(self, report: Callable[[Progress], None]) -> None:
+        """Train to the end of the schedule; one of no steps validates what it started from."""
         settings = self.settings
+        if settings.steps == 0:
+            start = validate(self.averaged(), self.validation[:128], settings.device)
+            session.append_line(self.folder / "metrics.jsonl", {"step": 0, "psnr_db": start})
         forward = torch.compile(self.network) if settings.compile else self.network
         bfloat16 = settings.precision == "bfloat16"
         started, first, saved = time.monotonic(), self.step, time.monotonic()

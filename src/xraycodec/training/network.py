@@ -16,7 +16,7 @@ choice is ours and ``docs/decisions/0003-rnn-conv-details.md`` gives the reasons
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,9 @@ BLOCK = 16
 
 MAX_BETA = 128
 """Bottleneck channels of a variable-rate network: beta = 128 is the paper's ratio 2."""
+
+CODE_LIMIT = 127
+"""Largest code of a latent; codes are 8 bits."""
 
 Side = Literal["before", "after"]
 State = tuple[Tensor, Tensor]
@@ -238,12 +241,23 @@ class Quantiser(nn.Module):
     inverse. ``t`` near 0 is a uniform step of ``peak / 127``; a larger ``t`` makes steps finer
     about zero, where most values lie, and coarser at the edges. Rounding passes gradients
     straight through; ``peak`` and ``t`` learn from the rounding error.
+
+    ``remainder``, ``(channel,)``, is 1 in a channel that codes no latent of its own but what
+    rounding has left of channel 0 (`xraycodec.training.remainder`), and 0 in all others.
     """
+
+    remainder: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.log_peak = nn.Parameter(torch.zeros(channels))
         self.bend = nn.Parameter(torch.full((channels,), 3.0))
+        self.register_buffer("remainder", torch.zeros(channels))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Checkpoints are older than the remainder.
+        state_dict.setdefault(f"{prefix}remainder", torch.zeros_like(self.remainder))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def shape(self) -> tuple[Tensor, Tensor]:
         """Return peak and ``t``, each ``(channel, 1, 1)``."""
@@ -251,14 +265,19 @@ class Quantiser(nn.Module):
 
     def scale(self, y: Tensor) -> Tensor:
         """Latents to the scale of codes, not yet rounded."""
+        first = self._scale(y)[:, :1].round()
+        left = y[:, :1] - self.dequantise(first)[:, :1]
+        return self._scale(torch.where(self.remainder[:, None, None] > 0, left.detach(), y))
+
+    def _scale(self, y: Tensor) -> Tensor:
         peak, t = self.shape()
-        scaled = 127 / t * torch.asinh(y * torch.sinh(t) / peak)
-        return scaled.clamp(-127, 127)
+        scaled = CODE_LIMIT / t * torch.asinh(y * torch.sinh(t) / peak)
+        return scaled.clamp(-CODE_LIMIT, CODE_LIMIT)
 
     def dequantise(self, codes: Tensor) -> Tensor:
         """Codes, ``(batch, channel, height, width)``, to latents."""
         peak, t = self.shape()
-        values: Tensor = peak / torch.sinh(t) * torch.sinh(codes * t / 127)
+        values: Tensor = peak / torch.sinh(t) * torch.sinh(codes * t / CODE_LIMIT)
         return values
 
     def forward(self, y: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def _copy(tensors: dict[str, Tensor], network: RNNConv, path: Path) -> None:
     """Copy the tensors of a file into the network that they were saved of."""
     state = network.state_dict()
     for name, value in state.items():
-        if name not in tensors and not name.endswith("recurrent"):
+        if name not in tensors and not name.endswith(("recurrent", "remainder")):
             raise ModelError(f"{path} lacks the weight {name!r}")
         if name in tensors and tensors[name].shape != value.shape:
             raise ModelError(

@@ -42,6 +42,8 @@ class Model:
         beta: channels of the bottleneck, most important first.
         dequantiser: latent value of each code, ``(channel, code + 127)``, rising.
         tables: one frequency table per channel.
+        remainder: channel that codes what the code of channel 0 leaves of it, if there is one;
+            synthesis adds the two up.
     """
 
     digest: bytes
@@ -51,12 +53,16 @@ class Model:
     synthesis: Network
     dequantiser: Latents
     tables: FrequencyTables
+    remainder: int | None = None
 
     def quantise(self, latents: Latents) -> Codes:
         """Nearest code of each latent; ``(channel, P, Q)`` in and out."""
         codes = np.empty(latents.shape, np.int8)
-        for channel, values in enumerate(latents):
+        for channel, latent in enumerate(latents):
             levels = self.dequantiser[channel]
+            values = latent
+            if channel == self.remainder:
+                values = latents[0] - self.dequantiser[0][codes[0].astype(np.intp) + CODE_LIMIT]
             halfway = (levels[1:] + levels[:-1]) / 2
             codes[channel] = np.searchsorted(halfway, values) - CODE_LIMIT
         return codes
@@ -77,6 +83,7 @@ def _load(digest: bytes, threads: int) -> Model:
     try:
         properties: dict[str, Any] = dict(pack.properties)
         segment, block, beta = (int(properties[key]) for key in ("segment", "block", "beta"))
+        remainder = properties.get("remainder")
         dequantiser = np.frombuffer(pack.members["dequantiser.f32"], "<f4").astype(np.float32)
         dequantiser = dequantiser.reshape(beta, 2 * CODE_LIMIT + 1)
         analysis, synthesis = pack.members["analysis.onnx"], pack.members["synthesis.onnx"]
@@ -91,9 +98,14 @@ def _load(digest: bytes, threads: int) -> Model:
             f"model pack {pack.name} has {beta} channels and {len(tables)} frequency tables;"
             f" allowed are 1 to {MAX_BETA} channels with a table each"
         )
+    if remainder is not None and (type(remainder) is not int or not 1 <= remainder < beta):
+        raise ModelError(
+            f"model pack {pack.name} has its remainder in channel {remainder!r}; allowed are 1 to"
+            f" {beta - 1}"
+        )
     networks = Network(analysis, threads), Network(synthesis, threads)
     _check_shapes(pack.name, beta, *networks)
-    return Model(digest, segment, beta, *networks, dequantiser, tables)
+    return Model(digest, segment, beta, *networks, dequantiser, tables, remainder)
 
 
 def _check_shapes(name: str, beta: int, analysis: Network, synthesis: Network) -> None:
