@@ -98,6 +98,35 @@ def test_points_beyond_the_overlap_alter_only_the_slopes_there():
     assert bd_rate(*a, *b) == pytest.approx(100 * math.expm1(0.1), abs=1e-9)
 
 
+def test_only_the_rates_asked_for_count():
+    rates = [0.01, 0.02, 0.05, 0.1, 0.3, 1.0, 3.0]
+    quality = [30.0, 33.0, 36.0, 39.0, 43.0, 48.0, 55.0]
+    # Half of the rate from 0.3 up, and as the anchor up to 0.1.
+    fewer = [rate / 2 if rate >= 0.3 else rate for rate in rates]
+    assert bd_rate(rates, quality, fewer, quality, between=(0.3, 3.0)) == pytest.approx(-50, abs=2)
+    assert bd_rate(rates, quality, fewer, quality, between=(0.01, 0.05)) == pytest.approx(0)
+    whole = bd_rate(rates, quality, fewer, quality)
+    assert -50 < whole < 0
+    assert bd_rate(rates, quality, fewer, quality, between=(0.001, 30)) == whole
+
+
+@pytest.mark.parametrize("limits", [(0.04, 0.7), (0.02, 0.9), (0.5, 2.0)])
+def test_the_limits_are_rates_of_the_anchor(limits):
+    a = ([0.01, 0.05, 0.2, 0.8, 2.5], [31.0, 36.0, 41.0, 47.0, 55.0])
+    b = ([0.02, 0.06, 0.15, 0.6, 2.8], [33.0, 37.0, 40.0, 46.0, 56.0])
+    curve_a, curve_b = (PchipInterpolator(quality, np.log(rates)) for rates, quality in (a, b))
+    low, high = (float(curve_a.solve(np.log(limit), extrapolate=False)[0]) for limit in limits)
+    difference = (curve_b.integrate(low, high) - curve_a.integrate(low, high)) / (high - low)
+    assert bd_rate(*a, *b, between=limits) == pytest.approx(100 * np.expm1(difference), abs=1e-6)
+
+
+def test_no_overlap_within_the_rates_asked_for():
+    a = ([0.1, 0.2, 0.4, 0.8], [36.0, 39.0, 42.0, 45.0])
+    b = ([0.4, 0.8, 1.6, 3.2], [42.0, 45.0, 48.0, 51.0])
+    with pytest.raises(NoOverlapError, match=r"must overlap within 36 to 39"):
+        bd_rate(*a, *b, between=(0.1, 0.2))
+
+
 def test_too_few_points():
     with pytest.raises(TooFewPointsError, match=r"curve b has 3 points; allowed are 4"):
         bd_rate(RATES, QUALITY, RATES[:3], QUALITY[:3])

@@ -18,6 +18,8 @@ from xraycodec.errors import XrayCodecError
 Array = npt.NDArray[np.float64]
 MIN_POINTS = 4
 """Points that a curve must have, as in VCEG-M33."""
+_HALVINGS = 60
+"""Of an interval, until floats are exhausted."""
 
 
 class CurveError(XrayCodecError, ValueError):
@@ -41,29 +43,37 @@ def bd_rate(
     quality_a: Sequence[float],
     rates_b: Sequence[float],
     quality_b: Sequence[float],
+    *,
+    between: tuple[float, float] | None = None,
 ) -> float:
     """Mean difference of the rates of curve b from those of curve a at equal quality, in percent.
 
     Negative: b needs less. The logarithm of the rate is interpolated over quality, and the two
     curves are compared over the range of quality that both have, never beyond a measured point.
+    Deltas of different codecs to one anchor are of the same thing only over the same range of it,
+    which ``between`` gives.
 
     Args:
         rates_a: rate of each point of the anchor, above 0, in any unit and order.
         quality_a: its quality: PSNR in decibels, or any measure that rises with the rate.
         rates_b: rates of the curve under test, in the same unit.
         quality_b: their quality; the number of points may differ from the anchor's.
+        between: rates of the anchor, the lower one first: qualities that it has below the one or
+            above the other do not count.
 
     Raises:
         TooFewPointsError: a curve has fewer than four points.
         NotMonotoneError: the quality of a curve does not rise with every rise of its rate.
-        NoOverlapError: the curves share no range of quality.
+        NoOverlapError: the curves share no range of quality, or none within ``between``.
         CurveError: lengths that differ, a rate that is not above 0, a value that is not finite
             (the PSNR of a lossless file: leave that point out).
     """
     a, b = _curve("a", rates_a, quality_a), _curve("b", rates_b, quality_b)
-    difference = _mean_difference(
-        _Interpolation(a.quality, a.log_rates), _Interpolation(b.quality, b.log_rates), "quality"
-    )
+    anchor = _Interpolation(a.quality, a.log_rates)
+    limits = (-math.inf, math.inf)
+    if between is not None:
+        limits = (anchor.place_of(math.log(between[0])), anchor.place_of(math.log(between[1])))
+    difference = _mean_difference(anchor, _Interpolation(b.quality, b.log_rates), "quality", limits)
     return 100 * math.expm1(difference)
 
 
@@ -124,12 +134,18 @@ def _curve(name: str, rates: Sequence[float], quality: Sequence[float]) -> _Curv
     return _Curve(np.log(x), y)
 
 
-def _mean_difference(a: _Interpolation, b: _Interpolation, axis: str) -> float:
-    low, high = max(a.x[0], b.x[0]), min(a.x[-1], b.x[-1])
+def _mean_difference(
+    a: _Interpolation,
+    b: _Interpolation,
+    axis: str,
+    limits: tuple[float, float] = (-math.inf, math.inf),
+) -> float:
+    low, high = max(a.x[0], b.x[0], limits[0]), min(a.x[-1], b.x[-1], limits[1])
     if not low < high:
+        within = "" if math.isinf(limits[0]) else f" within {limits[0]:g} to {limits[1]:g}"
         raise NoOverlapError(
             f"curve a has {axis} {a.x[0]:g} to {a.x[-1]:g} and curve b {b.x[0]:g} to"
-            f" {b.x[-1]:g}; they must overlap"
+            f" {b.x[-1]:g}; they must overlap{within}"
         )
     return float((b.integral(low, high) - a.integral(low, high)) / (high - low))
 
@@ -150,7 +166,7 @@ class _Interpolation:
         last = _end_slope(width[-1], width[-2], slope[-1], slope[-2])
         self.slopes = np.concatenate(([first], inner, [last]))
 
-    def __call__(self, at: Array) -> Array:
+    def __call__(self, at: Array | np.float64) -> Array:
         k = np.clip(np.searchsorted(self.x, at, side="right") - 1, 0, len(self.x) - 2)
         width = self.x[k + 1] - self.x[k]
         t = (at - self.x[k]) / width
@@ -158,6 +174,16 @@ class _Interpolation:
         bends = t * (1 - t) ** 2 * self.slopes[k] - t**2 * (1 - t) * self.slopes[k + 1]
         value: Array = ends + width * bends
         return value
+
+    def place_of(self, value: float) -> float:
+        """Where it has this value, or its nearest end; ``y`` rises with ``x``."""
+        if not self.y[0] < value < self.y[-1]:
+            return float(self.x[0] if value <= self.y[0] else self.x[-1])
+        low, high = float(self.x[0]), float(self.x[-1])
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self(np.float64(middle)) < value else (low, middle)
+        return (low + high) / 2
 
     def integral(self, low: float, high: float) -> float:
         """Integral from ``low`` to ``high``, by Simpson's rule, which is exact for cubics."""

@@ -18,6 +18,7 @@ from xraycodec.evaluation.benchmark.images import Images
 from xraycodec.evaluation.benchmark.jobs import Context, Job
 from xraycodec.evaluation.benchmark.paper import CROPS, SEGMENTS
 from xraycodec.evaluation.benchmark.settings import BEST_LEFT_OUT, Budget, Settings
+from xraycodec.evaluation.benchmark.tables import ANCHOR
 from xraycodec.files import read
 from xraycodec.image import Pixels, XRay, pixel_type
 
@@ -145,16 +146,22 @@ class _Planner:
             for name, bits, side in [*((name, 8, budget.side) for name in test), *deep]:
                 print_ = self.fingerprint_of(codec, name)
                 ladder = peer.ladder(_image_of(bits))[BEST_LEFT_OUT.get(codec, 0) :]
-                for step, quality in enumerate(spread(ladder, budget.qualities)):
+                points = len(ladder) if codec == ANCHOR else budget.qualities
+                for step, quality in enumerate(spread(ladder, points)):
                     yield Job(
                         "rate", "rd", codec, name, quality, step, side=side, fingerprint=print_
                     )
         for codec in self.codecs:
-            if not contestants.contestant(codec, self.context).lossless:
+            if not self.codes_without_loss(codec):
                 continue
             for name in spread(self.images.test, budget.lossless_images):
                 print_ = self.fingerprint_of(codec, name)
                 yield Job("lossless", "rd", codec, name, side=budget.side, fingerprint=print_)
+
+    def codes_without_loss(self, codec: str) -> bool:
+        """Whether a codec has a lossless mode of its own: a variant's is that of its codec."""
+        peer = contestants.contestant(codec, self.context)
+        return peer.lossless and codec not in contestants.VARIANTS
 
     def crops(self) -> Iterator[Job]:
         for codec in APPROACHES:
@@ -212,7 +219,7 @@ class _Planner:
                 fingerprints.of_files(self.settings.data, names),
                 fingerprints.of_machine(),
             )
-            for quality in (middle, None) if peer.lossless else (middle,):
+            for quality in (middle, None) if self.codes_without_loss(codec) else (middle,):
                 yield Job(
                     "speed",
                     "rd",

@@ -7,7 +7,7 @@ from typing import Any
 
 from xraycodec.evaluation.benchmark.charts import Line
 from xraycodec.evaluation.benchmark.document import Block, Chart, Gallery, Heading, Table, Text
-from xraycodec.evaluation.benchmark.tables import ANCHOR, BD_METRICS
+from xraycodec.evaluation.benchmark.tables import ANCHOR, BD_METRICS, BD_RATES, OWN
 
 _METRICS = {
     "psnr_db": ("PSNR dB", 2),
@@ -71,16 +71,28 @@ def _curve_blocks(found: dict[str, Any], names: dict[str, str]) -> Iterator[Bloc
         )
     )
     if found["bd_rate"]:
+        anchor, own = names.get(ANCHOR, ANCHOR), names.get(OWN, OWN)
+        against: dict[str, Any] = found.get("own_bd_rate", {})
         yield Text(
-            f"Bytes needed for equal quality, against {names.get(ANCHOR, ANCHOR)}: the"
-            " Bjøntegaard delta of the rate, taken image by image over the qualities that both"
-            " reach. Less than 0 is better. In parentheses, where not all, the images of which"
-            " the curves overlap enough."
+            f"Bytes needed for equal quality, against {anchor}: the Bjøntegaard delta of the rate,"
+            " taken image by image over the qualities that both reach, where"
+            f" {anchor} takes {BD_RATES[0]:g} to {BD_RATES[1]:g} bits per pixel. Less than 0 is"
+            " better. In parentheses, where not all, the images of which the curves overlap enough."
+            f" The last column has {own} against the codec of the row, over the same rates of that"
+            " codec."
         )
         yield Table(
-            ("codec", *(_COLUMNS[metric] for metric in BD_METRICS)),
+            (
+                "codec",
+                *(_COLUMNS[metric] for metric in BD_METRICS),
+                f"{own} against it, PSNR",
+            ),
             tuple(
-                (names.get(codec, codec), *(_delta(deltas[metric]) for metric in BD_METRICS))
+                (
+                    names.get(codec, codec),
+                    *(_delta(deltas[metric]) for metric in BD_METRICS),
+                    _delta(against[codec]) if codec in against else "",
+                )
                 for codec, deltas in sorted(found["bd_rate"].items(), key=_by_delta)
             ),
         )

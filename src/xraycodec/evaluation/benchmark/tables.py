@@ -19,6 +19,11 @@ Results = Sequence[tuple[Job, dict[str, Any]]]
 """Jobs that passed, with their values."""
 
 ANCHOR = "jpeg2000"
+BD_RATES = (0.03, 0.9)
+"""Bits per pixel of the anchor that deltas are taken between: those of lossy use, where files are
+whole and the ladder of every codec has points."""
+OWN = "wavelet"
+"""Codec of this package for lossy work, which is set against each of the others as well."""
 BD_METRICS = ("psnr_db", "ssim", "ms_ssim", "anatomy_psnr_db")
 APPROACHES = {
     "toderici": "Toderici et al.",
@@ -134,8 +139,8 @@ def curves(results: Results, chosen: Callable[[Job], bool]) -> dict[str, Any]:
     """Rate-distortion curves over the chosen images, and Bjøntegaard deltas to the anchor.
 
     A point is the mean over the images at one step of the codec's ladder of settings, which is
-    the same setting for images of the same depth. Deltas are taken image by
-    image, over the qualities that both curves reach, and averaged.
+    the same setting for images of the same depth. Deltas are taken image by image, over the
+    qualities that both curves reach within `BD_RATES` of the first, and averaged.
     """
     points: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     single: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -160,6 +165,13 @@ def curves(results: Results, chosen: Callable[[Job], bool]) -> dict[str, Any]:
             for codec, by_image in single.items()
             if codec != ANCHOR and ANCHOR in single
         },
+        "own": OWN,
+        "own_bd_rate": {
+            codec: _mean_bd_rate(by_image, single[OWN], BD_METRICS[0])
+            for codec, by_image in single.items()
+            if codec != OWN and OWN in single
+        },
+        "bd_rates_bpp": list(BD_RATES),
     }
 
 
@@ -189,7 +201,8 @@ def _mean_bd_rate(
     common = sorted(anchor.keys() & test.keys())
     for name in common:
         try:
-            found.append(bd_rate(*_curve(anchor[name], metric), *_curve(test[name], metric)))
+            pair = (*_curve(anchor[name], metric), *_curve(test[name], metric))
+            found.append(bd_rate(*pair, between=BD_RATES))
         except CurveError as error:
             why = str(error)
     return {

@@ -66,7 +66,7 @@ def _wavelet(threads: int) -> Peer:
     return Peer(
         name="wavelet",
         key="wavelet",
-        qualities=(78, 70, 62, 54, 46, 38, 30, 22, 14, 6),
+        qualities=(78, 70, 62, 54, 46, 38, 30, 22, 14, 7, 0),
         lossless=False,
         max_bits=MAX_BITS,
         encode=partial(_encode, "wavelet", (0, 100), partial(_wavelet_codec, threads)),
