@@ -36,8 +36,6 @@ from xraycodec.codecs.wavelet.model import Model
 
 Plane = npt.NDArray[np.int32]
 _SMALLEST = 2
-CORRECTION_BITS = 6
-"""Fractional bits of corrections, in steps; at most one step either way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +82,16 @@ def walk(shape: tuple[int, int], model: Model, coder: Coder, last_level: int = 0
     for level in range(len(shapes) - 1, last_level, -1):
         height, width = cells(shapes[level])
         if state.shape[2:] != (height, width):
-            state = np.repeat(np.repeat(state, 2, 2), 2, 3)[:, :, :height, :width]
+            doubled = np.empty((1, model.channels, height, width), np.uint8)
+            _double(state, doubled)
+            state = doubled
         low, state = _level(level, shapes[level - 1], low, state, model, coder)
     return low if last_level else _finish(low, state, model)
 
 
 def _finish(image: Plane, state: npt.NDArray[np.uint8], model: Model) -> Plane:
     """Correct the image itself, some rows of cells at a time."""
-    from xraycodec.codecs.wavelet import features
+    from xraycodec.codecs.wavelet import corrections, features
 
     height, width = cells((image.shape[0], image.shape[1]))
     scales = np.empty((height, width), np.uint8)
@@ -107,14 +107,10 @@ def _finish(image: Plane, state: npt.NDArray[np.uint8], model: Model) -> Plane:
         if len(image) <= _SMALLEST and image.shape[1] <= _SMALLEST:  # no level was before
             x[:, FINISH_FEATURES:] = state
         else:
-            above = state[:, :, first >> 1 : (last + 1) >> 1]
-            doubled = np.repeat(np.repeat(above, 2, 2), 2, 3)
-            x[:, FINISH_FEATURES:] = doubled[:, :, first & 1 :][:, :, : last - first, :width]
+            _double(state[:, :, first >> 1 :], x[:, FINISH_FEATURES:], first & 1)
         numbers = model.finish(x)["numbers"][0, :, *piece.inside(around)]
-        found = _corrections(numbers, model.parameter_bits)
-        for place in range(CELL):
-            part = corrected[2 * piece.top + (place >> 1) : 2 * piece.end : 2, place & 1 :: 2]
-            part += found[place, : part.shape[0], : part.shape[1]]
+        rows = corrected[2 * piece.top : 2 * piece.end]
+        corrections.correct_plane(numbers, model.parameter_bits, rows)
     return corrected
 
 
@@ -127,7 +123,7 @@ def _level(
     coder: Coder,
 ) -> tuple[Plane, npt.NDArray[np.uint8]]:
     """Code the bands of a level; return the level below and the state after it."""
-    from xraycodec.codecs.wavelet import features
+    from xraycodec.codecs.wavelet import corrections, features
     from xraycodec.codecs.wavelet.transform import synthesise
 
     number = set_of(level, len(model.syntheses))
@@ -156,21 +152,23 @@ def _level(
     evaluate(
         model.syntheses[number], x, [whole((height, width))], {"state": state, "numbers": last}
     )
-    corrections = _corrections(last[0], model.parameter_bits)
-    of_bands = corrections[: BANDS * CELL].reshape(bands.shape)
-    bands <<= FRACTION
-    bands += of_bands
+    of_bands = BANDS * CELL
+    corrections.correct_bands(last[0, :of_bands], model.parameter_bits, bands)
     low = low.copy()
-    for place in range(CELL):
-        part = low[place >> 1 :: 2, place & 1 :: 2]
-        part += corrections[BANDS * CELL + place, : part.shape[0], : part.shape[1]]
+    corrections.correct_plane(last[0, of_bands:], model.parameter_bits, low)
     return synthesise(low, bands, below, level), state
 
 
-def _corrections(numbers: npt.NDArray[np.int32], parameter_bits: int) -> npt.NDArray[np.int32]:
-    """Numbers of a synthesis network as 2^-8 steps."""
-    drop = parameter_bits - CORRECTION_BITS
-    rounded = ((numbers >> (drop - 1)) + 1) >> 1
-    limit = 1 << CORRECTION_BITS
-    clipped: npt.NDArray[np.int32] = np.clip(rounded, -limit, limit)
-    return clipped << (FRACTION - CORRECTION_BITS)
+def _double(
+    cells_above: npt.NDArray[np.uint8], cells_below: npt.NDArray[np.uint8], skipped: int = 0
+) -> None:
+    """Fill cells, ``(1, channel, row, column)``, with those that they are a quarter of.
+
+    The first ``skipped`` rows, 0 or 1, of what the first row above becomes are left out.
+    """
+    for row in range(2):
+        rows = cells_below[:, :, (row - skipped) % 2 :: 2]
+        above = cells_above[:, :, (row < skipped) :][:, :, : rows.shape[2]]
+        for column in range(2):
+            part = rows[:, :, :, column::2]
+            part[...] = above[:, :, :, : part.shape[3]]
