@@ -48,6 +48,7 @@ def test_the_package_has_a_model(bits: int) -> None:
     [
         ("wavelet-1", "c7694d4513c6d63451701466dabc5b43ea203012b8757deebabc1b7e881b7ae1"),
         ("wavelet-2", "cedaafd5418300bcbe2551128a12e615d5fed8bff0dc51eaa429fb6a659dfae9"),
+        ("wavelet-3", "a4effd6767001001079f9534a98a6e03349ee7742add8dded0fbcfcedd827950"),
     ],
 )
 def test_files_of_earlier_models_are_read(name: str, digest: str) -> None:
