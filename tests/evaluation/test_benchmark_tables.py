@@ -119,6 +119,31 @@ def test_deltas_are_taken_image_by_image():
     assert points[0]["images"] == 2
 
 
+def test_deltas_are_of_the_rates_of_lossy_use():
+    """The test needs half of the anchor's rate below 0.9 bits per pixel, and the same above."""
+    anchor = [rate_job("jpeg2000", "a", float(q), 0.1 * 2**q, 30.0 + 3 * q) for q in range(7)]
+    halved = [
+        rate_job("avif", "a", float(q), 0.1 * 2**q * (0.5 if q < 4 else 1), 30.0 + 3 * q)
+        for q in range(7)
+    ]
+    delta = tables.curves([*anchor, *halved], lambda job: True)["bd_rate"]["avif"]["psnr_db"]
+    assert delta["percent"] == pytest.approx(-50, abs=1)
+
+
+def test_our_codec_is_set_against_each_of_the_others():
+    results = [
+        *curve("jpeg2000", "a", 1.0),
+        *curve("avif", "a", 0.8),
+        *curve("wavelet", "a", 0.6),
+    ]
+    found = tables.curves(results, lambda job: True)
+    assert found["own"] == "wavelet"
+    assert found["own_bd_rate"].keys() == {"jpeg2000", "avif"}
+    assert found["own_bd_rate"]["jpeg2000"]["percent"] == pytest.approx(-40.0)
+    assert found["own_bd_rate"]["avif"]["percent"] == pytest.approx(-25.0)
+    assert not tables.curves(results[:10], lambda job: True)["own_bd_rate"]
+
+
 def test_points_that_nobody_would_choose_have_no_part_in_a_delta():
     dear_and_worse = rate_job("avif", "a", 9.0, 3.0, 35.0)
     exact = rate_job("avif", "a", 10.0, 4.0, None)

@@ -78,20 +78,21 @@ def _curve_blocks(found: dict[str, Any], names: dict[str, str]) -> Iterator[Bloc
             " taken image by image over the qualities that both reach, where"
             f" {anchor} takes {BD_RATES[0]:g} to {BD_RATES[1]:g} bits per pixel. Less than 0 is"
             " better. In parentheses, where not all, the images of which the curves overlap enough."
-            f" The last column has {own} against the codec of the row, over the same rates of that"
-            " codec."
+            + (
+                f" The last column has {own} against the codec of the row, over the same rates of"
+                " that codec."
+                if against
+                else ""
+            )
         )
+        last = [f"{own} against it, PSNR"] if against else []
         yield Table(
-            (
-                "codec",
-                *(_COLUMNS[metric] for metric in BD_METRICS),
-                f"{own} against it, PSNR",
-            ),
+            ("codec", *(_COLUMNS[metric] for metric in BD_METRICS), *last),
             tuple(
                 (
                     names.get(codec, codec),
                     *(_delta(deltas[metric]) for metric in BD_METRICS),
-                    _delta(against[codec]) if codec in against else "",
+                    *([_delta(against[codec]) if codec in against else ""] if last else []),
                 )
                 for codec, deltas in sorted(found["bd_rate"].items(), key=_by_delta)
             ),
