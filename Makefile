@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test soak lint bench bench-ablation bench-evaluation bench-wavelet bench-archive format clean
+.PHONY: demo test soak lint bench bench-ablation bench-candidates bench-evaluation bench-wavelet bench-archive format clean
 
 # What a user installs.
 $(VENV)/user: pyproject.toml
@@ -59,6 +59,10 @@ bench-archive: $(VENV)/dev
 # An hour or more: short trainings that differ in one choice each.
 bench-ablation: $(VENV)/dev
 	$(BIN)/python benchmarks/lattice_ablation.py --json benchmarks/results/lattice-ablation.json
+
+# An hour and a half: candidates of the lossy codec, trained for equal minutes (docs/decisions/0007-wavelet.md).
+bench-candidates: $(VENV)/dev
+	$(BIN)/python benchmarks/lossy_candidates.py --json benchmarks/results/lossy-candidates.json
 
 # Half an hour: docs/evaluation.md.
 bench-evaluation: $(VENV)/dev
