@@ -14,7 +14,7 @@ SEED = 2019
 class Budget:
     """How much is measured.
 
-    The full one is chosen from measured costs so that the whole takes less than 30 minutes on two
+    The full one is chosen from measured costs so that the whole takes about 30 minutes on two
     cores (docs/cli.md has the figures); a subset is always spread evenly over the files in order
     of their names.
 
