@@ -82,6 +82,7 @@ def test_help_explains_every_option(path: str) -> None:
         (("compress", "x.png", "--ratio", "8"), "not with the default, lattice; add --codec wav"),
         (("compress", "x.png", "--codec", "lattice", "--ratio", "8"), "rnn-conv, not with lattice"),
         (("compress", "x.png", "--codec", "stored", "--ratio", "8"), "rnn-conv, not with stored"),
+        (("compress", "x.png", "--effort", "0"), "--codec wavelet or rnn-conv, not with the"),
         (("compress", "x.png", *RNN_CONV, "--max-error", "0"), "--max-error goes with --codec lat"),
         (("compress", "x.png", *RNN_CONV, "--profile", "best"), "--profile goes with --codec lat"),
         (

@@ -289,6 +289,38 @@ def test_small_windows_need_no_wider_surroundings(monkeypatch):
     assert np.abs(frames[0] - frames[1]).max() <= 1
 
 
+@pytest.mark.parametrize("feedback", [False, True])
+def test_small_windows_analyse_as_the_whole_frame(feedback):
+    model = model_for(pack_for_segment(128).digest)
+    frame = np.random.default_rng(1).integers(0, 256, (11 * 16 - 5, 10 * 16 - 9)).astype(np.uint8)
+    plan = Parameters(64, 0, 255, False, bytes(8))
+    halo = codec_module.FEEDBACK_HALO if feedback else codec_module.ANALYSIS_HALO
+    found = []
+    for window in (1, 1000):
+        latents = np.empty((64, 11, 10), np.float32)
+        for part in codec_module.windows(11, 10, window, halo):
+            latents[:, *part.inner] = codec_module.analyse(
+                model, plan, frame, part, feedback=feedback
+            )
+        found.append(latents)
+    assert np.abs(found[0] - found[1]).max() < 1e-3
+
+
+def test_feedback_is_worth_its_time(data_dir):
+    image = radiograph(data_dir, 1)
+    part = XRay(np.ascontiguousarray(image.frames[0][300:556, 300:556]), 8)
+    once, again = (RnnConv(4, effort=effort).encode(part) for effort in (0, 1))
+    assert psnr_db(part, XRay(again.pixels, 8)) > psnr_db(part, XRay(once.pixels, 8)) + 0.02
+    assert [sum(map(len, found.payloads)) for found in (again, once)] == pytest.approx(
+        [sum(map(len, once.payloads))] * 2, rel=0.03
+    )
+
+
+def test_an_effort_that_there_is_not():
+    with pytest.raises(OptionError, match="effort 2; rnn-conv takes 0 to 1"):
+        RnnConv(effort=2)
+
+
 def test_no_seams_on_a_radiograph(data_dir):
     """The same pixels are coded twice, on a border of tiles or windows and inside of them.
 

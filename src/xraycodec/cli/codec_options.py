@@ -26,7 +26,7 @@ _TAKES = {
         *("quality", "psnr", "ratio", "size", "step", "preset", "effort", "threads"),
         *("max_error", "profile"),
     ),
-    "rnn-conv": ("ratio", "tile", "configuration", "threads"),
+    "rnn-conv": ("ratio", "tile", "configuration", "effort", "threads"),
     "toderici": ("iterations", "tile", "threads"),
     "stored": (),
 }
@@ -145,7 +145,8 @@ _WAVELET_OPTIONS = (
         type=click.IntRange(0, MOST_EFFORT),
         default=1,
         show_default=True,
-        help="wavelet: more takes longer for smaller files of the same quality.",
+        help="wavelet, rnn-conv: more takes longer, for smaller files of the same quality or better"
+        " ones of the same size.",
     ),
 )
 

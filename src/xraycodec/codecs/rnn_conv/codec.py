@@ -22,6 +22,7 @@ from xraycodec.codecs.rnn_conv.model import (
     CONFIGURATIONS,
     MAX_BETA,
     Codes,
+    Latents,
     Model,
     model_for,
     pack_for_segment,
@@ -41,6 +42,11 @@ ANALYSIS_HALO = 1
 """Blocks around a tile that analysis needs: a latent sees 7 pixels before and 8 behind."""
 SYNTHESIS_HALO = 2
 """Blocks around a tile that synthesis needs: 1 + 1/2 + 1/4 + 1/8, rounded up."""
+FEEDBACK_HALO = ANALYSIS_HALO + SYNTHESIS_HALO + ANALYSIS_HALO
+"""Blocks around a tile that an encoder of effort 1 needs, which runs all three."""
+FEEDBACK = np.float32(0.7)
+"""Share of what synthesis misses that goes back into analysis; 0.4 to 1 gain about the same."""
+MOST_EFFORT = 1
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,9 @@ class RnnConv(Codec):
         threads: of the network's interpreter, 0 for every core.
         configuration: widths of the network, compact or paper; the packs of paper are not part of
             the package, XRAYCODEC_MODELS leads to them.
+        effort: 0 runs analysis once, as the paper does; 1 synthesises from what it gave, adds a
+            share of what is missing to the image and analyses that, for twice the time. The
+            decoder is the same.
     """
 
     codec_id: ClassVar[str] = "RNNC"
@@ -61,6 +70,7 @@ class RnnConv(Codec):
     tile: int = 256
     threads: int = 0
     configuration: str = "compact"
+    effort: int = 1
 
     def __post_init__(self) -> None:
         if not PIXELS_PER_BLOCK / MAX_BETA <= self.ratio <= PIXELS_PER_BLOCK:
@@ -74,6 +84,8 @@ class RnnConv(Codec):
             raise OptionError(
                 f"configuration {self.configuration!r}; rnn-conv has {' and '.join(CONFIGURATIONS)}"
             )
+        if not 0 <= self.effort <= MOST_EFFORT:
+            raise OptionError(f"effort {self.effort}; rnn-conv takes 0 to {MOST_EFFORT}")
 
     @property
     def beta(self) -> int:
@@ -104,8 +116,9 @@ class RnnConv(Codec):
         steps = Steps(progress, 2 * len(image.frames) * window_count(grid))
         for frame, target in zip(image.frames, decoded, strict=True):
             codes = np.empty((plan.beta, *grid), np.int8)
-            for window in windows(*grid, WINDOW, ANALYSIS_HALO):
-                codes[:, *window.inner] = analyse(model, plan, frame, window)
+            for window in windows(*grid, WINDOW, FEEDBACK_HALO if self.effort else ANALYSIS_HALO):
+                latents = analyse(model, plan, frame, window, feedback=self.effort > 0)
+                codes[:, *window.inner] = model.quantise(latents)
                 steps.advance()
             for window in windows(*grid, self.tile // BLOCK, 0):
                 part = codes[:, *window.inner]
@@ -186,16 +199,27 @@ def grid_of(rows: int, columns: int) -> tuple[int, int]:
     return -(-rows // BLOCK), -(-columns // BLOCK)
 
 
-def analyse(model: Model, plan: Parameters, frame: Pixels, window: Window) -> Codes:
-    """Codes of one window, ``(beta, P, Q)``."""
+def analyse(
+    model: Model, plan: Parameters, frame: Pixels, window: Window, *, feedback: bool
+) -> Latents:
+    """Latents of one window, ``(beta, P, Q)``.
+
+    Analysis is trained for every number of channels at once and is not the inverse of synthesis.
+    With feedback, what synthesis misses goes through analysis again: a step of Landweber's
+    iteration with analysis in place of the adjoint (docs/decisions/0008).
+    """
     area = pixels_of(window.outer)
     x = (frame[area].astype(np.float32) - plan.low) / np.float32(plan.span)
     missing = [(0, s.stop - s.start - size) for s, size in zip(area, x.shape, strict=True)]
-    x = np.pad(x, missing, mode="edge")
+    x = np.pad(x, missing, mode="edge")[None, None]
     if plan.inverted:
         x = 1 - x
-    latents = model.analysis(x[None, None])[0, : plan.beta, *window.inner_of_outer()]
-    return model.quantise(latents)
+    latents = model.analysis(x)
+    if feedback:
+        latents[:, plan.beta :] = 0
+        latents = model.analysis(x + FEEDBACK * (x - model.synthesis(latents)))
+    kept: Latents = latents[0, : plan.beta, *window.inner_of_outer()]
+    return kept
 
 
 def synthesise(
