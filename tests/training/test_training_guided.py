@@ -88,3 +88,10 @@ def test_training_goes_on_from_weights_without_a_guide(tmp_path: Path) -> None:
     assert load_weights(tmp_path / "guided.safetensors", GUIDED).keys() == trainer.average.keys()
     with pytest.raises(ModelError, match="this run has"):
         load_weights(tmp_path / "guided.safetensors", SHAPE)
+    further = Trainer(
+        replace(SETTINGS, shape=GUIDED),
+        *(images, images[:2], tmp_path / "further", (guides(images), guides(images[:2]))),
+    )
+    further.start_from(tmp_path / "guided.safetensors")
+    for name, weights in trainer.average.items():
+        assert torch.equal(further.average[name], weights)

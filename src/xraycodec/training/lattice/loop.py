@@ -16,7 +16,7 @@ from xraycodec.training import session
 from xraycodec.training.lattice.images import Radiographs
 from xraycodec.training.lattice.network import LatticeNetwork, Shape
 from xraycodec.training.lattice.samples import Batch, Draw, Guides, draw_batch, validation_batches
-from xraycodec.training.lattice.weights import load_weights, with_guide
+from xraycodec.training.lattice.weights import load_to_begin
 from xraycodec.training.weights_file import SUFFIX
 
 NEAR_STEP = 5
@@ -93,18 +93,15 @@ class Trainer(session.Session):
     def start_from(self, path: Path) -> None:
         """Take the averaged weights of another run: its safetensors file or its checkpoint.
 
-        Networks with a guide begin as those of a safetensors file without one.
+        Networks with a guide also begin as those of a safetensors file without one.
 
         Raises:
             ModelError: it holds networks of other sizes.
         """
-        shape = self.settings.shape
-        if path.suffix != SUFFIX:
-            self.take(self.average_in(path))
-        elif shape.guided:
-            self.take(with_guide(load_weights(path, replace(shape, guided=False))))
+        if path.suffix == SUFFIX:
+            self.take(load_to_begin(path, self.settings.shape))
         else:
-            self.take(load_weights(path, shape))
+            self.take(self.average_in(path))
 
     def averaged(self) -> LatticeNetwork:
         """Return a copy of the networks with the averaged weights, rounding on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,19 @@ def load_weights(path: Path, shape: Shape) -> dict[str, Tensor]:
     if found != wanted:
         raise ModelError(f"{path} holds networks of {found}; this run has {wanted}")
     return tensors
+
+
+def load_to_begin(path: Path, shape: Shape) -> dict[str, Tensor]:
+    """Weights to begin a run with: networks with a guide also begin as those without one.
+
+    Raises:
+        ModelError: no such file, or networks of other sizes.
+    """
+    _, found = read_tensors(path)
+    plain = replace(shape, guided=False)
+    if shape.guided and found == json.dumps(plain.facts()):
+        return with_guide(load_weights(path, plain))
+    return load_weights(path, shape)
 
 
 def with_guide(weights: dict[str, Tensor]) -> dict[str, Tensor]:
