@@ -18,6 +18,7 @@ from xraycodec.image import Pixels, XRay
 
 TINY = Budget(
     crops=4,
+    far_crops=2,
     chunk=3,
     klt_crops=2,
     ratios=(2, 8),

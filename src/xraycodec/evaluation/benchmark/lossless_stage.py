@@ -70,7 +70,9 @@ def _codes_of(model: Model, image: XRay) -> Codes:
     grid = grid_of(*image.pixels.shape)
     codes = np.empty((model.beta, *grid), np.int8)
     for window in windows(*grid, WINDOW, ANALYSIS_HALO):
-        codes[:, *window.inner] = analyse(model, plan, image.pixels, window)
+        # Without feedback, which differs by the channels kept: what the paper's network puts out.
+        latents = analyse(model, plan, image.pixels, window, feedback=False)
+        codes[:, *window.inner] = model.quantise(latents)
     return codes
 
 

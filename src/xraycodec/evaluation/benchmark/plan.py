@@ -16,7 +16,7 @@ from xraycodec.evaluation.benchmark.figure2 import CODECS as FIGURE_CODECS
 from xraycodec.evaluation.benchmark.figure2 import ORIGINAL
 from xraycodec.evaluation.benchmark.images import Images
 from xraycodec.evaluation.benchmark.jobs import Context, Job
-from xraycodec.evaluation.benchmark.paper import CROPS, SEGMENTS
+from xraycodec.evaluation.benchmark.paper import CROPS, RATIOS, SEGMENTS
 from xraycodec.evaluation.benchmark.settings import BEST_LEFT_OUT, Budget, Settings
 from xraycodec.evaluation.benchmark.tables import ANCHOR
 from xraycodec.files import read
@@ -177,7 +177,7 @@ class _Planner:
         print_ = self.fingerprint(paper_widths.KEY, self.images.test_files)
         count = min(self.budget.crops, self.budget.paper_widths_crops)
         for side in paper_widths.TRAINED:
-            for ratio in self.budget.ratios:
+            for ratio in sorted({*self.budget.ratios} & {*RATIOS}):
                 yield from self.chunks("paper-widths", paper_widths.KEY, side, ratio, count, print_)
 
     def chunks(
@@ -198,12 +198,13 @@ class _Planner:
 
     def crops_of(self, codec: str, ratio: int) -> int:
         """Crops that an approach is measured on: fewer where it takes long, 0 where it cannot."""
+        most = self.budget.crops if ratio <= max(RATIOS) else self.budget.far_crops
         if codec != "toderici":
-            return self.budget.crops
+            return most
         iterations = TODERICI_BITS_RATIO // ratio
         if iterations > contestants.toderici_iterations():
             return 0
-        return self.crops_for(iterations)
+        return min(most, self.crops_for(iterations))
 
     def crops_for(self, iterations: int) -> int:
         return min(self.budget.crops, max(1, self.budget.most_iterations // iterations))

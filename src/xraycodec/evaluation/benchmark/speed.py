@@ -15,7 +15,7 @@ from xraycodec.evaluation.benchmark.jobs import Context, Job
 T = TypeVar("T")
 SLOW_SECONDS = 2.0
 """What takes longer is run once: no noise of the machine matters there."""
-LONG_SECONDS = 8.0
+LONG_SECONDS = 3.0
 """What takes longer than this counts at once: loading a model is little against it."""
 
 
@@ -33,13 +33,13 @@ def measure(context: Context, job: Job) -> dict[str, Any]:
         encoding = decoding = 0.0
         size_bytes = 0
         for image in images:
-            data, seconds = _timed(partial(peer.encode, image, job.quality))
+            encode = partial(peer.encode, image, job.quality)
+            data, seconds = _timed(encode)
             size_bytes += len(data)
-            encoding += _best_seconds(
-                partial(peer.encode, image, job.quality), job.repeats, seconds
-            )
-            _, seconds = _timed(partial(peer.decode, data))
-            decoding += _best_seconds(partial(peer.decode, data), job.repeats, seconds)
+            encoding += _best_seconds(encode, job.repeats, seconds)
+            decode = partial(peer.decode, data)
+            _, seconds = _timed(decode)
+            decoding += _best_seconds(decode, job.repeats, seconds)
         values[name] = {
             "encode_mp_per_s": megapixels / encoding,
             "decode_mp_per_s": megapixels / decoding,
