@@ -142,7 +142,7 @@ class TestPayloadRules:
     @pytest.mark.parametrize("size", [0, 4, 7, 9, 13])
     def test_3_size_of_a_stream(self, data: bytes, size: int) -> None:
         payload = payloads(data)[self.LAYER][: 1 + size]
-        self.check(data, payload, CorruptError, f"has {size} bytes of stream; allowed are 8, 12")
+        self.check(data, payload, CorruptError, f"has a stream of {size} bytes; allowed are 8, 12")
 
     def test_3_start_state(self, data: bytes) -> None:
         payload = bytearray(payloads(data)[self.LAYER])

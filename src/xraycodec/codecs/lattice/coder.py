@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from xraycodec.codecs.lattice.geometry import LAYERS, PAD, Phase, Plane, layer_of
 from xraycodec.codecs.lattice.walk import Distributions, Setting
+from xraycodec.entropy.mixture_stream import Stream, open_stream, stream_of
 from xraycodec.entropy.mixture_tables import powers, sigmoids
 from xraycodec.errors import CorruptError, TruncatedError
 
@@ -69,15 +70,11 @@ class Encoder:
         return [self._payload(layer) for layer in range(LAYERS)]
 
     def _payload(self, layer: int) -> bytes:
-        from xraycodec.entropy import mixture_kernels
-
         if not self._starts[layer]:
             return b""
         starts = np.concatenate(self._starts[layer])
         sizes = np.concatenate(self._sizes[layer])
-        words = np.empty(mixture_kernels.STATE_WORDS + starts.size, np.uint32)
-        first = mixture_kernels.push_all(starts, sizes, words)
-        stream = words[first:].astype("<u4", copy=False).tobytes()
+        stream = stream_of(starts, sizes)
         bits = self._setting.peak.bit_length()
         if len(stream) > -(-starts.size * bits // 8):
             plain = _pack(np.concatenate(self._levels[layer]), bits)
@@ -95,9 +92,9 @@ class Decoder:
         self._place = f"LTTC tile {tile}"
         self._layer = -1
         self._plain: bytes | memoryview | None = None
-        self._words = np.empty(0, np.uint32)
-        self._state = np.uint64(0)
-        self._position = 0
+        self._stream: Stream | None = None
+        self._taken = 0  # pixels, of plain bits
+        self._opened = False
 
     def begin(self, layer: int) -> None:
         """Open a layer's payload.
@@ -107,57 +104,45 @@ class Decoder:
         """
         self._end_layer()
         self._layer = layer
-        self._plain = None
-        self._position = -1  # opened by its first pixel: a layer may have none
+        self._plain = self._stream = None
+        self._opened = False  # by its first pixel: a layer may have none
 
     def _open(self) -> None:
-        from xraycodec.entropy import mixture_kernels
-
         payload = self._payloads[self._layer]
         place = f"{self._place}, layer {self._layer}"
         if not len(payload):
             raise TruncatedError(f"{place} has pixels, but no payload")
         mode, body = payload[0], payload[1:]
-        self._position = 0
         if mode == PLAIN:
-            self._plain = body
-            return
-        if mode != CODED:
+            self._plain, self._taken = body, 0
+        elif mode == CODED:
+            self._stream = open_stream(body, place)
+        else:
             raise CorruptError(f"{place} begins with byte {mode}; allowed are {CODED} and {PLAIN}")
-        if len(body) < 8 or len(body) % 4:
-            raise CorruptError(
-                f"{place} has {len(body)} bytes of stream; allowed are 8, 12, 16 ..."
-            )
-        words = np.frombuffer(body, "<u4").astype(np.uint32)
-        state = int(words[0]) | int(words[1]) << 32
-        if state < mixture_kernels.INITIAL:
-            raise CorruptError(f"{place} begins with state {state}, under 2^32")
-        self._words, self._state, self._position = words, np.uint64(state), 2
+        self._opened = True
 
     def _end_layer(self) -> None:
         """Check that a layer used up its payload."""
-        from xraycodec.entropy import mixture_kernels
-
         if self._layer < 0:
             return
         place = f"{self._place}, layer {self._layer}"
         payload = self._payloads[self._layer]
-        if self._position < 0:
+        if not self._opened:
             if len(payload):
                 raise CorruptError(f"{place} has no pixels, but a payload of {len(payload)} bytes")
             return
         if self._plain is not None:
             bits = self._setting.peak.bit_length()
-            if len(self._plain) != -(-self._position * bits // 8):
+            if len(self._plain) != -(-self._taken * bits // 8):
                 raise CorruptError(
-                    f"{place} has {len(self._plain)} bytes for {self._position} pixels of {bits}"
-                    " bits"
+                    f"{place} has {len(self._plain)} bytes for {self._taken} pixels of {bits} bits"
                 )
-            rest = -self._position * bits % 8
+            rest = -self._taken * bits % 8
             if self._plain[-1] & ((1 << rest) - 1):
                 raise CorruptError(f"{place} has a bit set after its last pixel")
             return
-        if self._position != len(self._words) or self._state != mixture_kernels.INITIAL:
+        assert self._stream is not None
+        if not self._stream.spent:
             raise CorruptError(f"{place} does not end where its last pixel does")
 
     def end(self) -> None:
@@ -176,16 +161,18 @@ class Decoder:
         self._open()
         if self._plain is not None:
             return int(self._take_plain(1)[0])
-        slot = int(self._state) & (_WHOLE - 1)
+        stream = self._stream
+        assert stream is not None
+        slot = int(stream.state) & (_WHOLE - 1)
         value = min(slot // (_WHOLE // (peak + 1)), peak)
         start, size = _uniform(value, peak)
-        state = size * (int(self._state) >> 24) + slot - start
+        state = size * (int(stream.state) >> 24) + slot - start
         if state < 1 << 32:
-            if self._position >= len(self._words):
+            if stream.position >= len(stream.words):
                 raise TruncatedError(f"{self._place}, layer {self._layer} ends too early")
-            state = state << 32 | int(self._words[self._position])
-            self._position += 1
-        self._state = np.uint64(state)
+            state = state << 32 | int(stream.words[stream.position])
+            stream.position += 1
+        stream.state = np.uint64(state)
         return value
 
     def phase(
@@ -198,27 +185,29 @@ class Decoder:
     ) -> None:
         from xraycodec.entropy import mixture_kernels
 
-        if self._position < 0:
+        if not self._opened:
             self._open()
         if self._plain is not None:
             values = self._take_plain(shape[0] * shape[1])
             _set_pixels(known, phase, shape, values.reshape(shape))
             return
+        stream = self._stream
+        assert stream is not None
         state, position = mixture_kernels.decode_phase(
-            self._words,
-            self._state,
-            self._position,
+            stream.words,
+            stream.state,
+            stream.position,
             known,
             *_known_to_both(phase, shape, distributions, self._setting),
         )
-        if position > len(self._words):
+        if position > len(stream.words):
             raise TruncatedError(f"{self._place}, layer {self._layer} ends too early")
-        self._state, self._position = np.uint64(state), position
+        stream.state, stream.position = np.uint64(state), position
 
     def _take_plain(self, count: int) -> npt.NDArray[np.int32]:
         assert self._plain is not None
         bits = self._setting.peak.bit_length()
-        start = self._position * bits
+        start = self._taken * bits
         if 8 * len(self._plain) < start + count * bits:
             raise TruncatedError(f"{self._place}, layer {self._layer} ends too early")
         values = _unpack(self._plain, start, count, bits)
@@ -227,7 +216,7 @@ class Decoder:
                 f"{self._place}, layer {self._layer} has level {values.max()}; the highest is"
                 f" {self._setting.peak}"
             )
-        self._position += count
+        self._taken += count
         return values
 
 

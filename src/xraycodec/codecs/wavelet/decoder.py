@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,17 +21,9 @@ from xraycodec.codecs.wavelet.level import (
 from xraycodec.codecs.wavelet.model import Model
 from xraycodec.codecs.wavelet.walk import Distributions, Plane
 from xraycodec.container import Buffer
+from xraycodec.entropy.mixture_stream import Stream, open_stream
 from xraycodec.entropy.mixture_tables import powers, sigmoids
 from xraycodec.errors import CorruptError, TruncatedError
-
-
-@dataclass(eq=False)
-class _Reader:
-    """A stream and how far it is read."""
-
-    words: npt.NDArray[np.uint32]
-    state: np.uint64
-    position: int
 
 
 class Decoder:
@@ -59,7 +50,7 @@ class Decoder:
         self._place = f"WAVE frame {frame}"
         self._layer = -1
         self._reaches: dict[int, int] = {}
-        self._readers: list[_Reader] = []
+        self._readers: list[Stream] = []
         self._body = memoryview(b"")
         self._at: Level
         for layer in range(1, min(layer_of(len(shapes) - 1), len(payloads))):
@@ -100,7 +91,7 @@ class Decoder:
             for area in strip.restrict(self._flags(strip, reader))
         ]
 
-    def _flags(self, strip: Strip, reader: _Reader) -> npt.NDArray[np.bool_]:
+    def _flags(self, strip: Strip, reader: Stream) -> npt.NDArray[np.bool_]:
         """Which blocks of a strip are coded."""
         from xraycodec.codecs.wavelet import coded_blocks
 
@@ -145,22 +136,9 @@ class Decoder:
         if last < 0:
             raise TruncatedError(f"{self._where} has {len(rest)} bytes for {sum(sizes)} of streams")
         for size in (*sizes, last):
-            self._readers.append(self._reader(rest[:size]))
+            self._readers.append(open_stream(rest[:size], self._where))
             rest = rest[size:]
         self._body = rest
-
-    def _reader(self, body: memoryview) -> _Reader:
-        from xraycodec.entropy import mixture_kernels
-
-        if len(body) < 8 or len(body) % 4:
-            raise CorruptError(
-                f"{self._where} has a stream of {len(body)} bytes; allowed are 8, 12, 16 ..."
-            )
-        words = np.frombuffer(body, "<u4").astype(np.uint32)
-        state = int(words[0]) | int(words[1]) << 32
-        if state < mixture_kernels.INITIAL:
-            raise CorruptError(f"{self._where} begins with state {state}, under 2^32")
-        return _Reader(words, np.uint64(state), 2)
 
     def phase(self, place: int, found: Distributions, coefficients: Plane) -> None:
         from xraycodec.codecs.wavelet import kernels
@@ -201,13 +179,7 @@ class Decoder:
         Raises:
             CorruptError: it has another end than its coefficients give.
         """
-        from xraycodec.entropy import mixture_kernels
-
         if self._layer < 0:  # nothing but the last low-pass band so far
             self._layer, self._body = 0, self._payloads[0]
-        clean = not len(self._body) and all(
-            reader.position == len(reader.words) and reader.state == mixture_kernels.INITIAL
-            for reader in self._readers
-        )
-        if not clean:
+        if len(self._body) or not all(reader.spent for reader in self._readers):
             raise CorruptError(f"{self._where} does not end where its last coefficient does")

@@ -21,6 +21,7 @@ from xraycodec.codecs.wavelet.level import (
 )
 from xraycodec.codecs.wavelet.model import Model
 from xraycodec.codecs.wavelet.walk import Distributions, Plane
+from xraycodec.entropy.mixture_stream import stream_of
 from xraycodec.entropy.mixture_tables import powers, sigmoids
 
 LEAST = 200
@@ -175,10 +176,4 @@ class Encoder:
 
 def _stream(intervals: list[npt.NDArray[np.uint32]]) -> bytes:
     """Push intervals, of which starts and sizes alternate."""
-    from xraycodec.entropy import mixture_kernels
-
-    starts = np.concatenate(intervals[::2])
-    sizes = np.concatenate(intervals[1::2])
-    words = np.empty(mixture_kernels.STATE_WORDS + starts.size, np.uint32)
-    first = mixture_kernels.push_all(starts, sizes, words)
-    return words[first:].astype("<u4", copy=False).tobytes()
+    return stream_of(np.concatenate(intervals[::2]), np.concatenate(intervals[1::2]))

@@ -14,14 +14,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from xraycodec.entropy.mixture_stream import open_stream, stream_of
 from xraycodec.errors import CorruptError
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
 _FRONT = struct.Struct("<Ii")  # bytes of the stream, value
-_STATE = struct.Struct("<Q")
-_WORD = 4
 
 
 @dataclass(frozen=True)
@@ -65,21 +64,12 @@ class CodedShutter:
             CorruptError: the stream is not that of such a mask.
         """
         from xraycodec.codecs.wavelet import shutter_kernels
-        from xraycodec.entropy.mixture_kernels import INITIAL
 
-        size = len(self.stream)
-        if size < _STATE.size or size % _WORD:
-            raise CorruptError(
-                f"the WAVE shutter has a stream of {size} bytes; allowed are 8, 12, 16 ..."
-            )
-        (state,) = _STATE.unpack_from(self.stream)
-        if state < INITIAL:
-            raise CorruptError(f"the WAVE shutter begins with state {state}, under 2^32")
-        words = np.frombuffer(self.stream, "<u4", offset=_STATE.size).astype(np.uint32)
-        mask, state, position = shutter_kernels.decode(words, state, rows, columns)
-        if position > len(words):
+        stream = open_stream(self.stream, "the WAVE shutter")
+        mask = shutter_kernels.decode(stream, rows, columns)
+        if stream.position > len(stream.words):
             raise CorruptError("the WAVE shutter ends before its mask does")
-        if position < len(words) or state != INITIAL:
+        if not stream.spent:
             raise CorruptError("the WAVE shutter does not end where its mask does")
         return Shutter(self.value, mask)
 
@@ -100,12 +90,8 @@ class Shutter:
     def coded(self) -> CodedShutter:
         """The same with its mask coded."""
         from xraycodec.codecs.wavelet import shutter_kernels
-        from xraycodec.entropy.mixture_kernels import STATE_WORDS, push_all
 
-        starts, sizes = shutter_kernels.encode(self.mask)
-        words = np.empty(STATE_WORDS + starts.size, np.uint32)
-        first = push_all(starts, sizes, words)
-        return CodedShutter(self.value, words[first:].astype("<u4", copy=False).tobytes())
+        return CodedShutter(self.value, stream_of(*shutter_kernels.encode(self.mask)))
 
     def take_off(self, frames: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
         """Frames, ``(frame, row, column)``, with smooth continuations in place of hidden pixels."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from xraycodec.entropy.compilation import inline, kernel
 from xraycodec.entropy.mixture_kernels import pop
 from xraycodec.entropy.mixture_steps import PROBABILITY_BITS
+from xraycodec.entropy.mixture_stream import Stream
 
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -104,29 +105,20 @@ def _encode(known: npt.NDArray[np.uint8], starts: Words, sizes: Words) -> None:
             left = ((left << 1) | hidden) & ((1 << _LEFT) - 1)
 
 
-def decode(words: Words, state: int, rows: int, columns: int) -> tuple[Mask, int, int]:
-    """Undo `encode` and `push_all`.
-
-    Args:
-        words: those after the state.
-        state: that the stream begins with.
-        rows: of the mask.
-        columns: of the mask.
-
-    Returns:
-        The mask, the state and how many words were read; more than there are says that they ran
-        out.
-    """
+def decode(stream: Stream, rows: int, columns: int) -> Mask:
+    """Undo `encode`; ``stream`` is left where the mask ends, beyond its words if they ran out."""
     known = _padded(rows, columns)
-    end, position = _decode(known, words, np.uint64(state))
-    return known[2:, _PAD:-_PAD].astype(bool), int(end), int(position)
+    state, position = _decode(known, stream.words, stream.state, stream.position)
+    stream.state, stream.position = np.uint64(state), int(position)
+    return known[2:, _PAD:-_PAD].astype(bool)
 
 
 @kernel
-def _decode(known: npt.NDArray[np.uint8], words: Words, state: Any) -> tuple[Any, Any]:
+def _decode(
+    known: npt.NDArray[np.uint8], words: Words, state: Any, position: int
+) -> tuple[Any, Any]:
     chances = np.full(_CONTEXTS, _WHOLE >> 1, np.int64)
     counts = np.zeros(_CONTEXTS, np.int64)
-    position = 0
     for i in range(2, known.shape[0]):
         left, above, top = _begin(known, i)
         for j in range(_PAD, known.shape[1] - _PAD):
