@@ -22,7 +22,7 @@ demo: $(VENV)/user
 	$(BIN)/xrc demo --output demo-output
 
 test: $(VENV)/dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 # Minutes: 500 compressed instances through two gateways that are killed on the way, also as
 # previews and remainders, and every crash point.
