@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xraycodec.training.lattice.loop import Trainer
     from xraycodec.training.lattice.samples import Guides
 
-GUIDED_IMAGES = 200
+GUIDED_IMAGES = 300
 """Training images that guided networks learn from."""
 CARD_IMAGES = 40
 """Training images that a pack's own linear predictions are fitted to."""

@@ -197,6 +197,16 @@ def test_the_best_model_is_the_default() -> None:
     assert completion.model == named_pack("lattice-guided").digest
 
 
+def test_files_of_an_earlier_completion_model_are_read() -> None:
+    image = smooth(70, 90)
+    data = check(image, Wavelet(max_error=0, completion_model="lattice-guided-1", threads=1))
+    completion = parameters_of(data).completion
+    assert completion is not None
+    assert completion.model.hex() == (
+        "14a5a77cc0045edd11b4f6c77825a084ee2a4afcf70dba02cf24b63833ed4da8"
+    )
+
+
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
