@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xraycodec.codecs.base import Codec
 from xraycodec.container import build, hash_pixels
 from xraycodec.errors import OptionError
 from xraycodec.evaluation.benchmark.contestants import (
@@ -117,19 +118,27 @@ def _add_jpeg2000(context: Context, row: Row, crop: Pixels, size_bytes: float) -
 
 
 def _rnn_conv(context: Context, crops: Crops, ratio: int) -> dict[str, Row]:
-    ours, same = _learned("rnn-conv", crops, ratio), Row()
+    ours, same = coded_alone(our_codec("rnn-conv", ratio, crops.shape[1]), crops), Row()
     for crop, file_bytes in zip(crops, ours.file_bytes, strict=True):
         _add_jpeg2000(context, same, crop, file_bytes)
     return {"rnn-conv": ours, "jpeg2000-same-size": same}
 
 
 def _toderici(context: Context, crops: Crops, ratio: int) -> dict[str, Row]:
-    return {"toderici": _learned("toderici", crops, TODERICI_BITS_RATIO // ratio)}
+    codec = our_codec("toderici", TODERICI_BITS_RATIO // ratio, crops.shape[1])
+    return {"toderici": coded_alone(codec, crops)}
 
 
-def _learned(key: str, crops: Crops, quality: float) -> Row:
-    """Put every crop into a file of its own, a segment of the size that the network is for."""
-    codec = our_codec(key, quality, crops.shape[1])
+def coded_alone(codec: Codec, crops: Crops) -> Row:
+    """Put every crop into a file of its own; decode the first ones.
+
+    Args:
+        codec: one of ours, with segments of the crops' size.
+        crops: ``(crop, row, column)``.
+
+    Raises:
+        ValueError: a file decodes to other pixels than were measured.
+    """
     row, payload_bytes = Row(), []
     for number, crop in enumerate(crops):
         image = XRay(np.ascontiguousarray(crop), 8)
@@ -138,7 +147,7 @@ def _learned(key: str, crops: Crops, quality: float) -> Row:
         data = build(encoded.header, encoded.parameters, encoded.payloads, digest)
         result = encoded.pixels[0]
         if number < DECODED and not np.array_equal(decompress(data, threads=1).pixels, result):
-            raise ValueError(f"{key}: the file of crop {number} decodes to other pixels")
+            raise ValueError(f"{codec}: the file of crop {number} decodes to other pixels")
         row.add(crop, result, len(data))
         payload_bytes.append(float(sum(map(len, encoded.payloads))))
     row.payload_bytes = payload_bytes

@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from xraycodec.codecs.rnn_conv import RnnConv
-from xraycodec.container import build, hash_pixels
 from xraycodec.errors import XrayCodecError
-from xraycodec.evaluation.benchmark.crop_tasks import DECODED, Row, paper_crops
+from xraycodec.evaluation.benchmark.crop_tasks import coded_alone, paper_crops
 from xraycodec.evaluation.benchmark.jobs import Context, Job
 from xraycodec.image import XRay
-from xraycodec.pipeline import decompress
 
 KEY = "rnn-conv-paper"
 TRAINED = (128,)
@@ -49,18 +47,5 @@ def measure(context: Context, job: Job) -> dict[str, Any]:
     """
     side = int(job.subject)
     crops = paper_crops(context, side)[job.first : job.first + job.count]
-    ours = codec(job.quality or 0, side)
-    payload_bytes: list[float] = []
-    row = Row(payload_bytes=payload_bytes)
-    for number, crop in enumerate(np.asarray(crops), job.first):
-        image = XRay(np.ascontiguousarray(crop), 8)
-        encoded = ours.encode(image)
-        digest = hash_pixels(encoded.pixels, image.bits_stored)
-        data = build(encoded.header, encoded.parameters, encoded.payloads, digest)
-        result = encoded.pixels[0]
-        checked = number < job.first + DECODED
-        if checked and not np.array_equal(decompress(data, threads=1).pixels, result):
-            raise ValueError(f"{KEY}: the file of crop {number} decodes to other pixels")
-        row.add(crop, result, len(data))
-        payload_bytes.append(float(sum(map(len, encoded.payloads))))
+    row = coded_alone(codec(job.quality or 0, side), np.asarray(crops))
     return {"rows": {KEY: vars(row)}}
