@@ -137,7 +137,7 @@ def test_its_own_model_codes_each_crop_into_a_file(models, monkeypatch, tmp_path
 def test_a_file_that_decodes_to_other_pixels_is_a_failure(models, monkeypatch, tmp_path):
     image = radiograph(1, 128)
     monkeypatch.setattr(paper_widths, "paper_crops", lambda context, side: image.pixels[None])
-    monkeypatch.setattr(paper_widths, "decompress", lambda data, threads: image)
+    monkeypatch.setattr(crop_tasks, "decompress", lambda data, threads: image)
     job = Job("paper-widths", "crops", KEY, "128", 64, count=1)
     with (
         paper_model_in(models),
