@@ -34,7 +34,7 @@ _SECTIONS = ("crops", "lossless-stage", "figure2", "rd")
     help="Folder for the reports, the results so far, and the crops.",
 )
 @click.option(
-    "--quick", is_flag=True, help="A look in two minutes: 24 crops, the middle of 3 images."
+    "--quick", is_flag=True, help="A look in two minutes: 12 crops, the middle of 3 images."
 )
 @click.option(
     "--only",

@@ -17,7 +17,7 @@ from xraycodec.evaluation.benchmark.figure2 import ORIGINAL
 from xraycodec.evaluation.benchmark.images import Images
 from xraycodec.evaluation.benchmark.jobs import Context, Job
 from xraycodec.evaluation.benchmark.paper import CROPS, RATIOS, SEGMENTS
-from xraycodec.evaluation.benchmark.settings import BEST_LEFT_OUT, Budget, Settings
+from xraycodec.evaluation.benchmark.settings import BEST_LEFT_OUT, FEWER_QUALITIES, Budget, Settings
 from xraycodec.evaluation.benchmark.tables import ANCHOR
 from xraycodec.files import read
 from xraycodec.image import Pixels, XRay, pixel_type
@@ -116,7 +116,7 @@ class _Planner:
     def lossless_stage(self) -> Iterator[Job]:
         for codec in lossless_stage.CODECS:
             if codec in self.codecs:
-                count = self.budget.crops
+                count = min(self.budget.crops, self.budget.far_crops)
                 if codec == "toderici":
                     count = self.crops_for(contestants.toderici_iterations())
                 for side in reversed(SEGMENTS):
@@ -146,7 +146,8 @@ class _Planner:
             for name, bits, side in [*((name, 8, budget.side) for name in test), *deep]:
                 print_ = self.fingerprint_of(codec, name)
                 ladder = peer.ladder(_image_of(bits))[BEST_LEFT_OUT.get(codec, 0) :]
-                points = len(ladder) if codec == ANCHOR else budget.qualities
+                fewer = FEWER_QUALITIES.get(codec, budget.qualities)
+                points = len(ladder) if codec == ANCHOR else min(fewer, budget.qualities)
                 for step, quality in enumerate(spread(ladder, points)):
                     yield Job(
                         "rate", "rd", codec, name, quality, step, side=side, fingerprint=print_

@@ -20,7 +20,7 @@ class Budget:
 
     Attributes:
         crops: test crops of each N, the first ones of the paper's 500.
-        far_crops: of them, those for ratios beyond the paper's.
+        far_crops: of them, those for ratios beyond the paper's and for the lossless stage.
         chunk: crops in one job.
         klt_crops: training crops of 128 x 128 that the block transform is learned from.
         ratios: of pixels to codes, the paper's 256 / beta.
@@ -29,7 +29,8 @@ class Budget:
         paper_widths_crops: test crops for RNN-Conv in the paper's widths, at the paper's ratios: it
             multiplies 16 times as often as the compact network.
         images: of the test split, for rate-distortion curves.
-        qualities: points of a curve; that of the anchor of all deltas has its whole ladder.
+        qualities: points of a curve, `FEWER_QUALITIES` of some; that of the anchor of all deltas
+            has its whole ladder.
         lossless_images: of the test split, for the lossless table.
         side: of the middle that is cut from each of these images; 0 for the whole.
         deep_pixels: images of 9 bits and more that have at most so many pixels are measured too.
@@ -55,7 +56,7 @@ class Budget:
 
 FULL = Budget(
     crops=500,
-    far_crops=250,
+    far_crops=200,
     chunk=50,
     klt_crops=1250,
     ratios=(2, 4, 8, 16, 32, 64),
@@ -63,30 +64,30 @@ FULL = Budget(
     paper_widths_crops=60,
     images=6,
     qualities=6,
-    lossless_images=9,
+    lossless_images=6,
     side=0,
     deep_pixels=1_200_000,
     timed_images=1,
     timed_repeats=2,
 )
 QUICK = Budget(
-    crops=24,
-    far_crops=12,
-    chunk=12,
-    klt_crops=160,
+    crops=12,
+    far_crops=6,
+    chunk=6,
+    klt_crops=80,
     ratios=(2, 4, 8, 32),
-    most_iterations=48,
-    paper_widths_crops=4,
+    most_iterations=24,
+    paper_widths_crops=2,
     images=3,
     qualities=4,
-    lossless_images=3,
-    side=384,
+    lossless_images=2,
+    side=256,
     deep_pixels=250_000,
     timed_images=1,
-    timed_repeats=2,
+    timed_repeats=1,
 )
-
-
+FEWER_QUALITIES = {"lattice": 4, "rnn-conv": 4}
+"""Most points of the curves of codecs that are slow and lie far from the others."""
 BEST_LEFT_OUT = {
     "jpeg": 1,
     "jpeg2000": 2,
