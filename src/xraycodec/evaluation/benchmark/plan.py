@@ -116,7 +116,7 @@ class _Planner:
     def lossless_stage(self) -> Iterator[Job]:
         for codec in lossless_stage.CODECS:
             if codec in self.codecs:
-                count = min(self.budget.crops, self.budget.far_crops)
+                count = self.budget.far_crops
                 if codec == "toderici":
                     count = self.crops_for(contestants.toderici_iterations())
                 for side in reversed(SEGMENTS):
