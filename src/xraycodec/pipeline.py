@@ -85,8 +85,12 @@ def compress(
     )
 
 
-def _decode(container: Container, threads: int, progress: Progress) -> tuple[XRay, bool]:
-    """Return the image and whether its pixels have the stored hash."""
+def decode_container(container: Container, threads: int, progress: Progress) -> tuple[XRay, bool]:
+    """Return the image and whether its pixels have the stored hash.
+
+    Raises:
+        CorruptError: they have not, although the codec is exact.
+    """
     header = container.header
     pixels = codec_by_id(header.codec).decode(container, threads, progress)
     identical = hash_pixels(pixels, header.bits_stored) == container.pixel_hash
@@ -128,15 +132,18 @@ def decompress(
         ModelError: the model pack that it names is not at hand.
     """
     container = parse(data, limits or Limits())
-    image, identical = _decode(container, threads, progress)
+    image, identical = decode_container(container, threads, progress)
     if not identical:
-        warnings.warn(
-            "decoded pixels differ from the encoder's: this codec computes in floating point"
-            f" (spec/{name_of(container.header.codec)}.md gives the tolerance)",
-            PixelDriftWarning,
-            stacklevel=2,
-        )
+        warnings.warn(drift_message(container), PixelDriftWarning, stacklevel=2)
     return image
+
+
+def drift_message(container: Container) -> str:
+    """Say that decoded pixels differ from the encoder's, and why."""
+    return (
+        "decoded pixels differ from the encoder's: this codec computes in floating point"
+        f" (spec/{name_of(container.header.codec)}.md gives the tolerance)"
+    )
 
 
 def verify(
@@ -163,7 +170,7 @@ def verify(
             other losses before, or a pixel that differs by more than the file's ``max_error``.
     """
     container = parse(data, limits or Limits())
-    image, identical = _decode(container, threads, progress)
+    image, identical = decode_container(container, threads, progress)
     header = container.header
     largest_error = None
     if original is not None:

@@ -8,29 +8,44 @@ from typing import TYPE_CHECKING
 import click
 
 from xraycodec.cli import codec_options, options
+from xraycodec.cli.batch import Batch, Done, Others, Sizes
+from xraycodec.cli.processing import for_each
+from xraycodec.cli.progress import Progress
 from xraycodec.cli.report import Report, human_size
-from xraycodec.cli.sources import XRC_SUFFIX, Source, Targets, Wanted, find_sources, for_each
-from xraycodec.errors import CorruptError, XrayCodecError
+from xraycodec.cli.sources import (
+    IMAGE_SUFFIXES,
+    XRC_SUFFIX,
+    Source,
+    Wanted,
+    find_sources,
+    read_head,
+)
+from xraycodec.cli.targets import Targets
+from xraycodec.errors import (
+    CorruptError,
+    CorruptImageError,
+    OptionError,
+    UnsupportedImageError,
+    XrayCodecError,
+)
 
 if TYPE_CHECKING:
     from xraycodec.codecs.base import Codec
+    from xraycodec.image import XRay
 
 
 def _is_image(path: Path) -> bool:
     from xraycodec.files.dicomdir import is_dicomdir
-    from xraycodec.files.signatures import HEAD_BYTES, sniff
+    from xraycodec.files.signatures import sniff
 
     try:
-        if is_dicomdir(path):
-            return False
-        with path.open("rb") as stream:
-            return sniff(stream.read(HEAD_BYTES)) is not None
+        return not is_dicomdir(path) and sniff(read_head(path)) is not None
     except OSError:
         return True  # reading it fails once more, and is reported then
 
 
-def _members(path: Path, report: Report) -> list[tuple[Path, Path]] | None:
-    """The images of a DICOM file set, if ``path`` is its DICOMDIR."""
+def _members(path: Path, report: Report) -> list[Source] | None:
+    """The files of a DICOM file set, if ``path`` is its DICOMDIR."""
     from xraycodec.files.dicomdir import files_of, is_dicomdir
 
     try:
@@ -42,16 +57,17 @@ def _members(path: Path, report: Report) -> list[tuple[Path, Path]] | None:
     except XrayCodecError as error:
         report.error(str(path), error)
         return []
+    sources = []
     for file in files:
-        if file.record_type != "IMAGE":
-            report.note(str(file.path), f"passed over: a {file.record_type} record, no image")
-    images = [(file.path, file.below) for file in files if file.record_type == "IMAGE"]
-    if not images:
+        image = file.record_type == "IMAGE"
+        other = "" if image else f"a {file.record_type} record, no image"
+        sources.append(Source(str(file.path), file.path, file.below, other))
+    if all(source.other for source in sources):
         report.note(str(path), "no image belongs to it")
-    return images
+    return sources
 
 
-IMAGES = Wanted("image file", _is_image, _members)
+_IMAGES = Wanted("an", "image file", _is_image, IMAGE_SUFFIXES, _members)
 
 
 @click.command()
@@ -73,6 +89,8 @@ IMAGES = Wanted("image file", _is_image, _members)
 @codec_options.tile
 @codec_options.configuration
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
+@options.others
+@options.jobs
 @options.threads
 @options.reporting
 def compress(
@@ -88,6 +106,9 @@ def compress(
     tile: int | None,
     configuration: str,
     no_verify: bool,
+    others: Others | None,
+    skip_existing: bool,
+    jobs: int,
     threads: int,
     as_json: bool,
     quiet: bool,
@@ -103,49 +124,92 @@ def compress(
     output is decoded and compared with its input before it gets its name. The ratio printed for it
     is that of its pixels, at their bits stored, to the whole file.
     """
-    from xraycodec.container import read_header
-    from xraycodec.files import decode
+    batch = Batch(others, skip_existing, jobs)
+    threads = batch.threads_each(threads)
+    chosen = codec_options.codec_asked_for(codec, threads)
+    report = Report(as_json, quiet, verbose)
+    sort = others is not None
+    sources = find_sources(inputs, _IMAGES, report, recursive=recursive, sort=sort)
+    targets = Targets(output, sources, _add_suffix, recursive=recursive, overwrite=force)
+    report.results_to_stderr = targets.standard_output
+
+    def make(source: Source, _: Path | None, progress: Progress) -> Done:
+        image = _read_image(source)
+        data = _compress(image, chosen, threads, progress, check=not no_verify)
+        return _done(image, data, chosen, codec, verified=not no_verify)
+
+    sizes = Sizes("pixel_bytes", "size_bytes", packing=True)
+    return for_each(report, sources, make, targets=targets, batch=batch, sizes=sizes)
+
+
+def _read_image(source: Source) -> XRay:
+    """Decode an input.
+
+    Raises:
+        OptionError: it is an .xrc file already.
+        CorruptImageError: it is of no image format; others than `UnsupportedImageError`, since
+            whatever is called an image and is none is a failure, however others are treated.
+        XrayCodecError, OSError: it cannot be read or decoded.
+    """
+    from xraycodec.container import SIGNATURE
+    from xraycodec.files import decode, sniff
+
+    data = source.read()
+    if data.startswith(SIGNATURE):
+        raise OptionError(
+            "it is an .xrc file already; xrc decompress gives its image back, and xrc transcode"
+            " writes it as DICOM"
+        )
+    try:
+        return decode(data, source.name)
+    except UnsupportedImageError as error:
+        if sniff(data) is None:
+            raise CorruptImageError(str(error)) from error
+        raise
+
+
+def _compress(image: XRay, codec: Codec, threads: int, progress: Progress, *, check: bool) -> bytes:
+    """Compress an image, and decode it again to check it, which counts for half of the progress.
+
+    Raises:
+        CorruptError: decoding gave another image.
+    """
     from xraycodec.pipeline import compress as compress_image
     from xraycodec.pipeline import verify
 
-    chosen = codec_options.codec_asked_for(codec, threads)
-    report = Report(as_json, quiet, verbose)
-    sources = find_sources(inputs, IMAGES, report, recursive=recursive)
-    targets = Targets(output, sources, recursive=recursive, overwrite=force)
-    report.results_to_stderr = targets.standard_output
+    if not check:
+        return compress_image(image, codec, progress=progress)
 
-    def work(source: Source) -> None:
-        target = targets.path_for(source, _add_suffix)
-        image = decode(source.read(), source.name)
-        with report.progress(source.name) as progress:
-            data = compress_image(image, chosen, progress=progress)
-        if not no_verify:
-            with report.progress(f"{source.name} (verifying)") as progress:
-                found = verify(data, original=image, threads=threads, progress=progress)
-            if not found.identical:
-                raise CorruptError("verification failed: decoding gave other pixels")
-        targets.write(target, data)
-        true_ratio = image.size_bytes / len(data)
-        bound = read_header(data).max_error
-        values = {
-            "output": "-" if target is None else str(target),
-            "codec": codec,
-            "pixel_bytes": image.size_bytes,
-            "size_bytes": len(data),
-            "ratio": round(true_ratio, 4),
-            "rate_bpp": round(8 * len(data) / image.pixels.size, 5),
-            "lossless": bound == 0,
-            "max_error": bound,
-            "verified": not no_verify,
-            **_nominal(chosen),
-        }
-        text = (
-            f"{human_size(image.size_bytes)} -> {human_size(len(data))}, {true_ratio:.2f}:1"
-            f"{_loss(bound)} -> {values['output']}"
-        )
-        report.result(source.name, text, values)
+    def first_half(done: int, total: int) -> None:
+        progress(done, 2 * total)
 
-    return for_each(report, sources, work)
+    def second_half(done: int, total: int) -> None:
+        progress(total + done, 2 * total)
+
+    data = compress_image(image, codec, progress=first_half)
+    if not verify(data, original=image, threads=threads, progress=second_half).identical:
+        raise CorruptError("verification failed: decoding gave other pixels")
+    return data
+
+
+def _done(image: XRay, data: bytes, codec: Codec, name: str, *, verified: bool) -> Done:
+    from xraycodec.container import read_header
+
+    ratio = image.size_bytes / len(data)
+    bound = read_header(data).max_error
+    values = {
+        "codec": name,
+        "pixel_bytes": image.size_bytes,
+        "size_bytes": len(data),
+        "ratio": round(ratio, 4),
+        "rate_bpp": round(8 * len(data) / image.pixels.size, 5),
+        "lossless": bound == 0,
+        "max_error": bound,
+        "verified": verified,
+        **_nominal(codec),
+    }
+    size = f"{human_size(image.size_bytes)} -> {human_size(len(data))}, {ratio:.2f}:1"
+    return Done(size + _loss(bound), values, data)
 
 
 def _loss(bound: int | None) -> str:
@@ -172,5 +236,5 @@ def _nominal(codec: Codec) -> dict[str, float]:
             return {}
 
 
-def _add_suffix(path: Path) -> Path:
+def _add_suffix(path: Path, _: str) -> Path:
     return path.with_name(path.name + XRC_SUFFIX)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from xraycodec.cli.report import human_size
-from xraycodec.cli.sources import Source
-from xraycodec.errors import TruncatedError
+from xraycodec.cli.sources import FORMAT_NAMES, XRC_SUFFIX, Source, read_head
+from xraycodec.errors import ImageError, NotXrcError, TruncatedError
 from xraycodec.image import XRay
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class Wanted:
         region: ``None`` for all of it.
         layers: ``None`` for all that the file has.
         unit: what the layers are called.
+        partial: whether a file that was cut off is to give the image that its whole layers hold.
     """
 
     scale: int
     region: Region | None
     layers: int | None
     unit: Unit = "layers"
+    partial: bool = False
 
     @property
     def is_part(self) -> bool:
@@ -64,7 +67,8 @@ class Decoded:
         values: for JSON.
         text: in words.
         warnings: that quiet users do without.
-        loss: what is missing of the image although nobody asked for less; empty if nothing is.
+        loss: what a file that was cut off lacks; empty for any other.
+        mark: what tells the output from that of the whole file, to stand before its suffix.
     """
 
     image: XRay
@@ -72,6 +76,7 @@ class Decoded:
     text: str = ""
     warnings: tuple[str, ...] = ()
     loss: str = ""
+    mark: str = ""
 
 
 def decode(source: Source, wanted: Wanted, threads: int, progress: Progress) -> Decoded:
@@ -85,42 +90,48 @@ def decode(source: Source, wanted: Wanted, threads: int, progress: Progress) -> 
         return _decode_part(source, wanted, threads, progress)
     if wanted.layers is not None:
         return _decode_prefix(source, wanted.layers, wanted.unit, threads, progress)
-    return _decode_all(source, threads, progress)
+    return _decode_all(source, wanted, threads, progress)
 
 
-def _decode_all(source: Source, threads: int, progress: Progress) -> Decoded:
-    from xraycodec.pipeline import PixelDriftWarning
-    from xraycodec.pipeline import decompress as decompress_image
+def _decode_all(source: Source, wanted: Wanted, threads: int, progress: Progress) -> Decoded:
+    from xraycodec.container import parse
+    from xraycodec.pipeline import decode_container, drift_message
 
     data = source.read()
+    check_is_xrc(data)
     try:
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
-            image = decompress_image(data, threads=threads, progress=progress)
+        container = parse(data)
     except TruncatedError as cut:
-        return _decode_cut(data, cut, threads, progress)
-    drifted = any(issubclass(warning.category, PixelDriftWarning) for warning in seen)
+        return _decode_cut(data, cut, wanted, threads, progress)
+    # Not `decompress`: the warning it gives is lost between threads.
+    image, identical = decode_container(container, threads, progress)
     return Decoded(
         image,
-        {"pixels_identical": not drifted},
-        warnings=tuple(str(warning.message) for warning in seen),
+        {"pixels_identical": identical, "size_bytes": len(data)},
+        warnings=() if identical else (drift_message(container),),
     )
 
 
-def _decode_cut(data: bytes, cut: TruncatedError, threads: int, progress: Progress) -> Decoded:
-    """What a file that was cut off still gives, if that is the whole image.
+def _decode_cut(
+    data: bytes, cut: TruncatedError, wanted: Wanted, threads: int, progress: Progress
+) -> Decoded:
+    """What a file that was cut off still gives of the whole image, if that is asked for.
 
     Raises:
-        TruncatedError: it is not.
+        TruncatedError: nothing, or it is not asked for; the message says what to ask for.
     """
     from xraycodec.codecs.registry import codec_by_id
-    from xraycodec.container import read_header
+    from xraycodec.container import inspect, read_header
     from xraycodec.prefix import decompress_prefix
 
     header = read_header(data)
     if not codec_by_id(header.codec).layers_refine:
         if header.layers > 1:
             raise TruncatedError(f"{cut}; --scale may find a smaller image whole") from cut
+        raise cut
+    if not wanted.partial:
+        if inspect(data).layers_intact:
+            raise TruncatedError(f"{cut}; --partial gives the image of the intact layers") from cut
         raise cut
     prefix = decompress_prefix(data, threads=threads, progress=progress)
     unit: Unit = "iterations" if header.codec == "TODE" else "layers"
@@ -130,12 +141,73 @@ def _decode_cut(data: bytes, cut: TruncatedError, threads: int, progress: Progre
         {
             "pixels_identical": None,
             "truncated": True,
+            "size_bytes": len(data),
             unit: prefix.layers,
             f"of_{unit}": prefix.of_layers,
         },
         f", {share}",
         loss=f"the file was cut off; the image is made from the first {share}",
+        mark=f".{unit}{prefix.layers}-of-{prefix.of_layers}",
     )
+
+
+@contextmanager
+def opened_xrc(source: Source) -> Iterator[BinaryIO]:
+    """Open a file for reading parts.
+
+    Raises:
+        NotXrcError: it is an image of another format.
+        OSError: it cannot be read.
+    """
+    from xraycodec.container import SIGNATURE
+    from xraycodec.files.signatures import HEAD_BYTES
+
+    with source.opened() as file:
+        head = file.read(len(SIGNATURE))
+        if head != SIGNATURE:
+            check_is_xrc(head + file.read(HEAD_BYTES))
+        file.seek(0)
+        yield file
+
+
+def check_input(source: Source) -> None:
+    """Check a file before its output is named, since only .xrc files can name theirs.
+
+    Raises:
+        NotXrcError: it is an image of another format.
+        OSError: it cannot be read, or is a folder.
+    """
+    source.check()
+    if source.path and source.status() and source.path.suffix.lower() != XRC_SUFFIX:
+        check_is_xrc(read_head(source.path))
+
+
+def check_is_xrc(head: bytes) -> None:
+    """Tell an image file that is no .xrc file, and what to do with it.
+
+    Args:
+        head: the first bytes of the file, or all of them.
+
+    Raises:
+        NotXrcError: it is one.
+    """
+    from xraycodec.container import SIGNATURE
+    from xraycodec.dicom.encapsulation import is_wrapped
+    from xraycodec.files.signatures import HEAD_BYTES, sniff
+
+    if head.startswith(SIGNATURE):
+        return
+    head = head[:HEAD_BYTES]
+    found = sniff(head)
+    if found == "dicom":
+        with suppress(ImageError):
+            if is_wrapped(head):
+                raise NotXrcError(
+                    "it is a DICOM file with .xrc frames inside; xrc dicom unwrap decodes it"
+                )
+    if found is not None:
+        name = FORMAT_NAMES[found]
+        raise NotXrcError(f"it is {name} file, not an .xrc file; xrc compress makes one of it")
 
 
 def _decode_prefix(
@@ -143,7 +215,7 @@ def _decode_prefix(
 ) -> Decoded:
     from xraycodec.prefix import decompress_prefix
 
-    with source.opened() as file:
+    with opened_xrc(source) as file:
         prefix = decompress_prefix(file, layers=layers, threads=threads, progress=progress)
         bytes_read = prefix.size_bytes if isinstance(file, io.BytesIO) else prefix.bytes_read
     return Decoded(
@@ -163,7 +235,7 @@ def _decode_prefix(
 def _decode_part(source: Source, wanted: Wanted, threads: int, progress: Progress) -> Decoded:
     from xraycodec.parts import decompress_part
 
-    with source.opened() as file:
+    with opened_xrc(source) as file:
         part = decompress_part(
             file, scale=wanted.scale, region=wanted.region, threads=threads, progress=progress
         )

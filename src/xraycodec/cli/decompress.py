@@ -8,9 +8,13 @@ import click
 from click.core import ParameterSource
 
 from xraycodec.cli import options
-from xraycodec.cli.decoding import Region, Wanted, decode
+from xraycodec.cli.batch import Batch, Done, Others, Sizes
+from xraycodec.cli.decoding import Region, Unit, Wanted, check_input, decode
+from xraycodec.cli.processing import for_each
+from xraycodec.cli.progress import Progress
 from xraycodec.cli.report import Report
-from xraycodec.cli.sources import XRC_FILES, XRC_SUFFIX, Source, Targets, find_sources, for_each
+from xraycodec.cli.sources import IMAGE_SUFFIXES, XRC_FILES, XRC_SUFFIX, Source, find_sources
+from xraycodec.cli.targets import Targets
 from xraycodec.errors import OptionError
 from xraycodec.files.dicom_lossy import UID_POLICIES, UidPolicy
 from xraycodec.image import XRay
@@ -23,14 +27,6 @@ SUFFIXES = {
     "npy": ".npy",
     "jpegxl": ".jxl",
 }
-# What --format replaces; the last number of a name that is a DICOM UID is no suffix.
-_IMAGE_SUFFIXES = frozenset(
-    (
-        *SUFFIXES.values(),
-        *(".dicom", ".tiff", ".jpg", ".jpeg", ".jls"),
-        *(".jp2", ".j2k", ".j2c", ".jph", ".jhc"),
-    )
-)
 
 
 def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Region | None:
@@ -92,6 +88,12 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Re
     " toderici is an iteration.",
 )
 @click.option(
+    "--partial",
+    is_flag=True,
+    help="wavelet, toderici: of a file that was cut off, give the image that its whole layers hold,"
+    " with a warning and a name that says how many. Without it such a file is a failure.",
+)
+@click.option(
     "--uid-policy",
     type=click.Choice(UID_POLICIES),
     default="standard",
@@ -99,6 +101,8 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Re
     help="SOP Instance UID of DICOM outputs. standard: the source's for lossless files, a new one,"
     " with a reference to the source, for lossy ones; keep: the source's; new: a new one.",
 )
+@options.others
+@options.jobs
 @options.threads
 @options.reporting
 def decompress(
@@ -111,7 +115,11 @@ def decompress(
     region: Region | None,
     iterations: int | None,
     layers: int | None,
+    partial: bool,
     uid_policy: UidPolicy,
+    others: Others | None,
+    skip_existing: bool,
+    jobs: int,
     threads: int,
     as_json: bool,
     quiet: bool,
@@ -131,10 +139,10 @@ def decompress(
     The pixels of a lossy file are marked as such in DICOM outputs, and become a new instance unless
     --uid-policy says otherwise; every other attribute is as the source had it.
 
-    A toderici file that was cut off gives the whole image in lower quality, from the iterations
-    that it still holds whole, and a warning that says how many. --iterations asks for fewer than a
-    file has, reads only these, and gives names such as chest.iterations3.png. So do wavelet files,
-    whose layers --layers asks for: chest.layers4.png.
+    A file that was cut off is a failure. Of wavelet and toderici files, --partial gives the image
+    in the quality of the layers that are whole, as chest.layers3-of-8.png. --layers asks for fewer
+    than a file has, reads only these, and gives names such as chest.layers4.png; --iterations does
+    so for toderici.
     """
     from xraycodec.files import encode
     from xraycodec.files.dicom_writer import to_data_set, to_file
@@ -142,28 +150,32 @@ def decompress(
     report = Report(as_json, quiet, verbose)
     if iterations is not None and layers is not None:
         raise click.UsageError("--iterations and --layers ask for the same; give one")
-    wanted = Wanted(int(scale), region, layers)
-    if iterations is not None:
-        wanted = Wanted(int(scale), region, iterations, "iterations")
+    asked = layers if iterations is None else iterations
+    unit: Unit = "layers" if iterations is None else "iterations"
+    wanted = Wanted(int(scale), region, asked, unit, partial)
     told = click.get_current_context().get_parameter_source("uid_policy")
     if file_format not in (None, "dicom") and told is not ParameterSource.DEFAULT:
         raise click.UsageError(f"--uid-policy goes with DICOM outputs, not with {file_format}")
     if wanted.is_part and wanted.layers is not None:
         raise click.UsageError(f"--{wanted.unit} goes with neither --scale nor --region")
-    sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
-    targets = Targets(output, sources, recursive=recursive, overwrite=force)
+    if partial and wanted.is_less:
+        raise click.UsageError("--partial goes with whole images, not with a part or some layers")
+    batch = Batch(others, skip_existing, jobs)
+    sort = others is not None
+    sources = find_sources(inputs, XRC_FILES, report, recursive=recursive, sort=sort)
+    targets = Targets(
+        output,
+        sources,
+        lambda path, mark: _output_name(path, file_format, wanted.mark() + mark),
+        recursive=recursive,
+        overwrite=force,
+    )
     report.results_to_stderr = targets.standard_output
     if targets.standard_output and file_format is None:
         raise click.UsageError("standard output has no suffix; say --format")
 
-    def work(source: Source) -> None:
-        target = targets.path_for(source, lambda path: _output_name(path, file_format, wanted))
-        with report.progress(source.name) as progress:
-            decoded = decode(source, wanted, threads, progress)
-        if decoded.loss:
-            report.warning(source.name, decoded.loss)
-        for warning in decoded.warnings:
-            report.note(source.name, f"warning: {warning}")
+    def make(source: Source, target: Path | None, progress: Progress) -> Done:
+        decoded = decode(source, wanted, batch.threads_each(threads), progress)
         image = decoded.image
         chosen = file_format or _format_for(target, image)
         dicom: dict[str, object] = {}
@@ -173,28 +185,37 @@ def decompress(
             dicom["sop_instance_uid"] = str(dataset.file_meta.MediaStorageSOPInstanceUID)
         else:
             data = encode(image, chosen)
-        targets.write(target, data)
         frames, rows, columns = image.frames.shape
         values = {
-            "output": "-" if target is None else str(target),
             "format": chosen,
             "frames": frames,
             "rows": rows,
             "columns": columns,
             "bits_stored": image.bits_stored,
+            "pixel_bytes": image.size_bytes,
             "lossy": bool(image.losses),
             **dicom,
             **decoded.values,
         }
         size = f"{columns} x {rows}" + (f" x {frames} frames" if frames > 1 else "")
-        text = f"{size}, {image.bits_stored} bits{decoded.text} -> {values['output']}"
-        report.result(source.name, text, values)
+        return Done(
+            f"{size}, {image.bits_stored} bits{decoded.text}",
+            values,
+            data,
+            decoded.mark,
+            notes=tuple(f"warning: {warning}" for warning in decoded.warnings),
+            warnings=(decoded.loss,) if decoded.loss else (),
+        )
 
-    return for_each(report, sources, work)
+    read = "bytes_read" if wanted.is_less else "size_bytes"
+    sizes = Sizes(read, "pixel_bytes", packing=False)
+    return for_each(
+        report, sources, make, targets=targets, batch=batch, sizes=sizes, check=check_input
+    )
 
 
-def _output_name(path: Path, file_format: str | None, wanted: Wanted) -> Path:
-    """Return the name of an output beside its input.
+def _output_name(path: Path, file_format: str | None, mark: str) -> Path:
+    """Return the name of an output beside its input; a part's has a mark.
 
     Raises:
         OptionError: the input's name does not give one.
@@ -203,13 +224,13 @@ def _output_name(path: Path, file_format: str | None, wanted: Wanted) -> Path:
         raise OptionError(f"the name does not end in {XRC_SUFFIX}; name the output with -o")
     path = path.with_suffix("")
     stem, suffix = path.name, ""
-    if path.suffix.lower() in _IMAGE_SUFFIXES:
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         stem, suffix = path.stem, path.suffix
     if file_format is not None:
         suffix = SUFFIXES[file_format]
-    if wanted.is_less and not suffix:
+    if mark and not suffix:
         raise OptionError(f"{path.name} has no suffix to tell the format; say --format")
-    return path.with_name(stem + wanted.mark() + suffix)
+    return path.with_name(stem + mark + suffix)
 
 
 def _format_for(target: Path | None, image: XRay) -> str:

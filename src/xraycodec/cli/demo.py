@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from xraycodec.cli import codec_options, options
+from xraycodec.cli.batch import Done
+from xraycodec.cli.processing import for_each
+from xraycodec.cli.progress import Progress
 from xraycodec.cli.report import Report, human_size
-from xraycodec.cli.sources import STANDARD, Source, for_each
+from xraycodec.cli.sources import STANDARD, Source
 from xraycodec.errors import OptionError
 
 if TYPE_CHECKING:
@@ -54,12 +57,11 @@ def demo(
     else:
         source = Source(file, Path(file), Path(Path(file).name))
 
-    def work(source: Source) -> None:
+    def make(source: Source, _: Path | None, progress: Progress) -> Done:
         if source.path is not None and source.path.resolve().parent == output.resolve():
             raise OptionError(f"{output} is its folder, where results could replace it; give -o")
         image = chest_phantom() if source is phantom else decode(source.read(), source.name)
-        with report.progress(source.name) as progress:
-            outcome = demonstrate(image, source.below.stem, output, ratio, progress)
+        outcome = demonstrate(image, source.below.stem, output, ratio, progress)
         rows, columns = image.frames.shape[1:]
         lines = [
             f"{columns} x {rows}, {image.bits_stored} bits",
@@ -72,9 +74,9 @@ def demo(
             *(f"  wrote   {path}" for path in outcome.files),
         ]
         values = asdict(outcome) | {"files": [str(path) for path in outcome.files]}
-        report.result(source.name, "\n".join(lines), values)
+        return Done("\n".join(lines), values)
 
-    return for_each(report, [source], work)
+    return for_each(report, [source], make)
 
 
 def _trip_lines(title: str, trip: Trip, image: XRay) -> list[str]:

@@ -9,27 +9,40 @@ from pathlib import Path
 import click
 
 from xraycodec.cli import codec_options, options
+from xraycodec.cli.batch import Batch, Done, Others, Sizes
+from xraycodec.cli.processing import for_each
 from xraycodec.cli.report import Report, human_size
-from xraycodec.cli.sources import Source, Targets, Wanted, find_sources, for_each
+from xraycodec.cli.sources import (
+    DICOM_SUFFIXES,
+    FORMAT_NAMES,
+    Source,
+    Wanted,
+    find_sources,
+    read_head,
+)
+from xraycodec.cli.targets import Targets
 from xraycodec.codecs.base import Progress
+from xraycodec.errors import OptionError
 from xraycodec.files.dicom_lossy import UID_POLICIES, UidPolicy
 
 
 def _is_dicom(path: Path, *, wrapped: bool) -> bool:
     from xraycodec.dicom.encapsulation import is_wrapped
     from xraycodec.errors import ImageError
-    from xraycodec.files.signatures import HEAD_BYTES, sniff
+    from xraycodec.files.dicomdir import is_dicomdir
+    from xraycodec.files.signatures import sniff
 
     try:
-        with path.open("rb") as stream:
-            head = stream.read(HEAD_BYTES)
-        return sniff(head) == "dicom" and is_wrapped(head) == wrapped
+        head = read_head(path)
+        if sniff(head) != "dicom" or is_dicomdir(path):
+            return False
+        return is_wrapped(head) == wrapped
     except (OSError, ImageError):
         return True  # reading it fails once more, and is reported then
 
 
-_NATIVE = Wanted("DICOM file to wrap", partial(_is_dicom, wrapped=False))
-_WRAPPED = Wanted("wrapped DICOM file", partial(_is_dicom, wrapped=True))
+_NATIVE = Wanted("a", "DICOM file to wrap", partial(_is_dicom, wrapped=False), DICOM_SUFFIXES)
+_WRAPPED = Wanted("a", "wrapped DICOM file", partial(_is_dicom, wrapped=True), DICOM_SUFFIXES)
 
 
 @click.group()
@@ -70,6 +83,8 @@ _output = click.argument("output", metavar="OUTPUT")
     help="Write one even where a basic offset table would do.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not check each output by unwrapping it.")
+@options.others
+@options.jobs
 @options.threads
 @options.reporting
 def wrap(
@@ -85,6 +100,9 @@ def wrap(
     uid_policy: UidPolicy,
     extended: bool,
     no_verify: bool,
+    others: Others | None,
+    skip_existing: bool,
+    jobs: int,
     threads: int,
     as_json: bool,
     quiet: bool,
@@ -98,6 +116,8 @@ def wrap(
     """
     from xraycodec.dicom import encapsulation
 
+    batch = Batch(others, skip_existing, jobs)
+    threads = batch.threads_each(threads)
     chosen = codec_options.codec_asked_for(codec, threads)
 
     def convert(data: bytes, progress: Progress) -> bytes:
@@ -109,7 +129,9 @@ def wrap(
         return wrapped
 
     report = Report(as_json, quiet, verbose)
-    return _convert(source, output, _NATIVE, convert, report, recursive=recursive, force=force)
+    return _convert(
+        source, output, _NATIVE, convert, report, batch, recursive=recursive, force=force
+    )
 
 
 @dicom.command()
@@ -117,6 +139,8 @@ def wrap(
 @_output
 @options.force
 @options.recursive
+@options.others
+@options.jobs
 @options.threads
 @options.reporting
 def unwrap(
@@ -124,6 +148,9 @@ def unwrap(
     output: str,
     force: bool,
     recursive: bool,
+    others: Others | None,
+    skip_existing: bool,
+    jobs: int,
     threads: int,
     as_json: bool,
     quiet: bool,
@@ -136,11 +163,16 @@ def unwrap(
     """
     from xraycodec.dicom import encapsulation
 
+    batch = Batch(others, skip_existing, jobs)
+    threads = batch.threads_each(threads)
+
     def convert(data: bytes, progress: Progress) -> bytes:
         return encapsulation.unwrap(data, threads=threads, progress=progress)
 
     report = Report(as_json, quiet, verbose)
-    return _convert(source, output, _WRAPPED, convert, report, recursive=recursive, force=force)
+    return _convert(
+        source, output, _WRAPPED, convert, report, batch, recursive=recursive, force=force
+    )
 
 
 def _convert(
@@ -149,24 +181,40 @@ def _convert(
     wanted: Wanted,
     function: Callable[[bytes, Progress], bytes],
     report: Report,
+    batch: Batch,
     *,
     recursive: bool,
     force: bool,
 ) -> int:
     """Convert a file, or all ``wanted`` ones below a folder; return the exit code."""
-    sources = find_sources([name], wanted, report, recursive=recursive)
-    targets = Targets(output, sources, recursive=recursive, overwrite=force)
+    sort = batch.others is not None
+    sources = find_sources([name], wanted, report, recursive=recursive, sort=sort)
+    targets = Targets(output, sources, lambda path, _: path, recursive=recursive, overwrite=force)
     report.results_to_stderr = targets.standard_output
 
-    def work(source: Source) -> None:
-        target = targets.path_for(source, lambda path: path)
+    def make(source: Source, _: Path | None, progress: Progress) -> Done:
         data = source.read()
-        with report.progress(source.name) as progress:
-            converted = function(data, progress)
-        targets.write(target, converted)
-        place = "-" if target is None else str(target)
-        values = {"output": place, "input_bytes": len(data), "size_bytes": len(converted)}
-        text = f"{human_size(len(data))} -> {human_size(len(converted))} -> {place}"
-        report.result(source.name, text, values)
+        _check_is_dicom(data)
+        converted = function(data, progress)
+        values = {"input_bytes": len(data), "size_bytes": len(converted)}
+        text = f"{human_size(len(data))} -> {human_size(len(converted))}"
+        return Done(text, values, converted)
 
-    return for_each(report, sources, work)
+    sizes = Sizes("input_bytes", "size_bytes", packing=wanted is _NATIVE)
+    return for_each(report, sources, make, targets=targets, batch=batch, sizes=sizes)
+
+
+def _check_is_dicom(data: bytes) -> None:
+    """Tell a file of another format, and what to do with it.
+
+    Raises:
+        OptionError: it is one.
+    """
+    from xraycodec.container import SIGNATURE
+    from xraycodec.files.signatures import sniff
+
+    found = "xrc" if data.startswith(SIGNATURE) else sniff(data)
+    if found not in ("dicom", None):
+        raise OptionError(
+            f"it is {FORMAT_NAMES[found]} file, not a DICOM file; xrc transcode makes one of it"
+        )

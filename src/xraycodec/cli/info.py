@@ -7,8 +7,11 @@ from typing import Any
 import click
 
 from xraycodec.cli import options
+from xraycodec.cli.batch import Done
+from xraycodec.cli.decoding import check_is_xrc
+from xraycodec.cli.processing import for_each
 from xraycodec.cli.report import Report, human_size
-from xraycodec.cli.sources import XRC_FILES, Source, find_sources, for_each
+from xraycodec.cli.sources import XRC_FILES, Source, find_sources
 from xraycodec.container import NO_MODEL, Inspection
 
 
@@ -29,14 +32,14 @@ def info(
     report = Report(as_json, quiet, verbose)
     sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
 
-    def work(source: Source) -> None:
-        inspection = inspect(source.read())
+    def make(source: Source, *_: object) -> Done:
+        data = source.read()
+        check_is_xrc(data)
+        inspection = inspect(data)
         values = describe(inspection)
-        report.result(source.name, as_text(values), values)
-        if inspection.problems:
-            report.error(source.name, "; ".join(inspection.problems), in_result=True)
+        return Done(as_text(values), values, problem="; ".join(inspection.problems))
 
-    return for_each(report, sources, work)
+    return for_each(report, sources, make)
 
 
 def describe(inspection: Inspection) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_THREADS = 1024
+OTHERS = ("copy", "skip", "fail")
 
 
 def inputs(function: F) -> F:
@@ -35,7 +36,8 @@ def recursive(function: F) -> F:
         "-r",
         "--recursive",
         is_flag=True,
-        help="Descend into folders and pass over files of other kinds there.",
+        help="Descend into folders and pass over files of other kinds there; an image that is empty"
+        " or broken is a failure.",
     )(function)
 
 
@@ -46,6 +48,36 @@ def threads(function: F) -> F:
         default=0,
         show_default=True,
         help="Threads to compute with; 0 uses every core.",
+    )(function)
+
+
+def jobs(function: F) -> F:
+    return click.option(
+        "--jobs",
+        type=click.IntRange(0, MAX_THREADS),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Files to work on at a time; 0 is as many as there are cores. --threads are divided"
+        " among them; memory is needed for each.",
+    )(function)
+
+
+def others(function: F) -> F:
+    """Add --others and --skip-existing."""
+    function = click.option(
+        "--skip-existing",
+        is_flag=True,
+        help="Pass over inputs whose output exists and is whole; a damaged one, or one older than"
+        " its input, is a failure, and with -f overwritten.",
+    )(function)
+    return click.option(
+        "--others",
+        type=click.Choice(OTHERS),
+        help="What becomes of files that this command does not serve, such as colour images,"
+        " reports, PDFs: copy them to the folder that -o names, skip and name them, or fail."
+        " Without it, files below folders that are no images are passed over, and images that are"
+        " not served are failures.",
     )(function)
 
 

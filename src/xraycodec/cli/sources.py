@@ -1,9 +1,11 @@
-"""From the paths on a command line to inputs and the outputs that belong to them."""
+"""From the paths on a command line to inputs."""
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +16,32 @@ from typing import BinaryIO
 import click
 
 from xraycodec.cli.report import Report
-from xraycodec.errors import OptionError, XrayCodecError
 
 STANDARD = "-"
 XRC_SUFFIX = ".xrc"
+DICOM_SUFFIXES = frozenset((".dcm", ".dicom"))
+# The last number of a name that is a DICOM UID is no suffix.
+IMAGE_SUFFIXES = DICOM_SUFFIXES | frozenset(
+    (
+        *(".png", ".tif", ".tiff", ".pgm", ".npy", ".jxl", ".jpg", ".jpeg", ".jls"),
+        *(".jp2", ".j2k", ".j2c", ".jph", ".jhc"),
+    )
+)
+FORMAT_NAMES = {
+    "xrc": "an .xrc",
+    "dicom": "a DICOM",
+    "png": "a PNG",
+    "tiff": "a TIFF",
+    "pgm": "a PGM",
+    "npy": "an NPY",
+    "jpegxl": "a JPEG XL",
+    "jpeg2000": "a JPEG 2000",
+    "jpegls": "a JPEG-LS",
+    "jpeg": "a JPEG",
+}
+"""Of what `sniff` finds, with their article."""
+_BLANK_BYTES = 4096
+_DANGLING = "a symbolic link to a file that does not exist"
 
 
 @dataclass(frozen=True)
@@ -28,14 +52,47 @@ class Source:
         name: as the user wrote it, for messages.
         path: ``None`` for standard input.
         below: path relative to the folder that was searched, else the file's name.
+        other: why it is not for this command; empty if it is.
     """
 
     name: str
     path: Path | None
     below: Path
+    other: str = ""
 
     def read(self) -> bytes:
+        """Return all bytes.
+
+        Raises:
+            OSError: it cannot be read.
+        """
         return sys.stdin.buffer.read() if self.path is None else self.path.read_bytes()
+
+    def check(self) -> None:
+        """Look for what reading or naming an output would give a worse message for.
+
+        Raises:
+            OSError: there is no such file, or it is a folder, or a symbolic link to nothing.
+        """
+        if self.path is None:
+            return
+        try:
+            mode = self.path.stat().st_mode
+        except FileNotFoundError as error:
+            if self.path.is_symlink():
+                raise FileNotFoundError(error.errno, _DANGLING, str(self.path)) from error
+            raise
+        if stat.S_ISDIR(mode):
+            message = "is a folder; -r descends into it"
+            raise IsADirectoryError(errno.EISDIR, message, str(self.path))
+
+    def status(self) -> os.stat_result | None:
+        """Return size, permissions and times of a regular file, ``None`` of any other input."""
+        try:
+            status = None if self.path is None else self.path.stat()
+        except OSError:
+            return None
+        return status if status and stat.S_ISREG(status.st_mode) else None
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
@@ -55,163 +112,148 @@ class Wanted:
     """Which files below a folder a command takes.
 
     Attributes:
+        article: ``a`` or ``an``, before the kind.
         kind: what they are, for messages.
-        test: tells one from its path.
-        members: for a file that stands for others, their paths, each followed by the one below
-            the folder of that file; ``None`` for any other file.
+        test: tells one from its path, by its content.
+        suffixes: of names that promise such a file: one whose content is of no known kind is
+            broken, and is not passed over. ``.dcm`` stands for names without suffix, too.
+        members: for a file that stands for others, these; ``None`` for any other file.
     """
 
+    article: str
     kind: str
     test: Callable[[Path], bool]
-    members: Callable[[Path, Report], list[tuple[Path, Path]] | None] = lambda path, report: None
+    suffixes: frozenset[str]
+    members: Callable[[Path, Report], list[Source] | None] = lambda path, report: None
+
+    def why_not(self, path: Path) -> str:
+        """Say why a file below a folder is not for the command; empty if it is.
+
+        A file that the command has to fail for is for it: one that cannot be read, that is broken,
+        and a link to nothing by the name of an image.
+        """
+        if not os.path.exists(path):  # noqa: PTH110 - Path's raises for names that are too long
+            vanished = not os.path.islink(path)  # noqa: PTH114 - as above
+            return "" if vanished or self._promised_by(path.name, blank=True) else _DANGLING
+        if os.path.isdir(path):  # noqa: PTH112 - as above
+            return "a symbolic link to a folder; -r does not follow it"
+        if not os.path.isfile(path):  # noqa: PTH113 - as above
+            return "not a regular file"
+        if self.test(path) or self._is_broken(path):
+            return ""
+        return f"not {self.article} {self.kind}"
+
+    def _is_broken(self, path: Path) -> bool:
+        from xraycodec.container import SIGNATURE
+        from xraycodec.files.signatures import sniff
+
+        try:
+            head = read_head(path)
+        except OSError:
+            return True  # reading it fails once more, and is reported then
+        # A file that lost its content is empty, or full of zeros where a file system recovered.
+        blank = not head[:_BLANK_BYTES].strip(b"\0")
+        known = sniff(head) is not None or head.startswith(SIGNATURE)
+        return not known and self._promised_by(path.name, blank=blank)
+
+    def _promised_by(self, name: str, *, blank: bool) -> bool:
+        """Whether a name is that of an image.
+
+        DICOM files often have no suffix: IM0001, I10, or a UID. Of a file without content, a name
+        with a digit and without suffix counts as one; README, LOCK and hidden files do not.
+        """
+        if name.startswith("."):  # such as ._IM0001.dcm, which macOS puts beside IM0001.dcm
+            return False
+        suffix = Path(name).suffix.lower()
+        if suffix in self.suffixes:
+            return True
+        plain = not suffix or suffix[1:].isdigit()
+        return blank and plain and ".dcm" in self.suffixes and any(map(str.isdigit, name))
 
 
-XRC_FILES = Wanted(".xrc file", lambda path: path.suffix.lower() == XRC_SUFFIX)
+def read_head(path: Path) -> bytes:
+    """Return as many bytes as telling the kind of a file takes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    from xraycodec.files.signatures import HEAD_BYTES
+
+    with path.open("rb") as stream:
+        return stream.read(HEAD_BYTES)
+
+
+XRC_FILES = Wanted(
+    "an", ".xrc file", lambda path: path.suffix.lower() == XRC_SUFFIX, frozenset((XRC_SUFFIX,))
+)
 
 
 def find_sources(
-    inputs: Sequence[str], wanted: Wanted, report: Report, *, recursive: bool
+    inputs: Sequence[str], wanted: Wanted, report: Report, *, recursive: bool, sort: bool = False
 ) -> list[Source]:
-    """Expand the inputs; below a folder only ``wanted`` files are taken, of a file its members.
+    """Expand the inputs: below a folder every file, of a file that stands for others its members.
 
-    Files that are passed over and folders that cannot be read go to ``report``.
+    Folders that cannot be read go to ``report``.
+
+    Args:
+        inputs: as on the command line.
+        wanted: which files below folders are for the command; the rest gets `Source.other`.
+        report: of the command.
+        recursive: whether to descend into folders.
+        sort: whether ``wanted`` decides about files that are named, too.
 
     Raises:
-        click.UsageError: a folder without ``recursive``, or standard input twice.
+        click.UsageError: a folder alone without ``recursive``, standard input twice, or from a
+            terminal.
     """
     if list(inputs).count(STANDARD) > 1:
         raise click.UsageError("standard input (-) can be read only once")
     sources: list[Source] = []
     for name in inputs:
         if name == STANDARD:
+            if sys.stdin.isatty():
+                raise click.UsageError("standard input is a terminal; redirect a file into it")
             sources.append(Source("standard input", None, Path("stdin")))
         elif not os.path.isdir(name):  # noqa: PTH112 - Path's raises for names that are too long
-            members = wanted.members(Path(name), report)
-            if members is None:
-                sources.append(Source(name, Path(name), Path(Path(name).name)))
-            else:
-                sources += [Source(str(path), path, below) for path, below in members]
-        elif not recursive:
-            raise click.UsageError(f"{name} is a folder; -r descends into it")
-        else:
+            sources += _named(Path(name), name, wanted, report, sort=sort)
+        elif recursive:
             sources += _sources_below(Path(name), wanted, report)
+        elif len(inputs) == 1:
+            raise click.UsageError(f"{name} is a folder; -r descends into it")
+        else:  # a failure in its turn, which does not stop the others
+            sources.append(Source(name, Path(name), Path(Path(name).name)))
     return sources
 
 
+def _named(path: Path, name: str, wanted: Wanted, report: Report, *, sort: bool) -> list[Source]:
+    members = wanted.members(path, report)
+    if members is None:
+        is_file = os.path.isfile(path)  # noqa: PTH113 - as above
+        other = wanted.why_not(path) if sort and is_file else ""
+        return [Source(name, path, Path(path.name), other)]
+    for member in members:
+        if member.other and not sort:
+            report.note(member.name, f"passed over: {member.other}")
+    return members
+
+
 def _sources_below(folder: Path, wanted: Wanted, report: Report) -> list[Source]:
-    sources = []
-    for path in sorted(_files_below(folder, report)):
-        if wanted.test(path):
-            sources.append(Source(str(path), path, path.relative_to(folder)))
-        else:
-            report.skipped(str(path), f"no {wanted.kind}")
-    if not sources:
+    sources = [
+        Source(str(path), path, path.relative_to(folder), wanted.why_not(path))
+        for path in sorted(_files_below(folder, report))
+    ]
+    if all(source.other for source in sources):
         report.note(str(folder), f"no {wanted.kind} below it")
     return sources
 
 
 def _files_below(folder: Path, report: Report) -> Iterator[Path]:
+    """Everything but folders; links to folders are not followed."""
+
     def refused(error: OSError) -> None:
         report.error(os.fsdecode(error.filename), error)
 
-    for parent, _, names in os.walk(folder, onerror=refused):
-        # Only regular files: opening a pipe would wait for ever.
-        paths = (Path(parent, name) for name in names)
-        yield from (path for path in paths if os.path.isfile(path))  # noqa: PTH113 - as above
-
-
-def for_each(report: Report, sources: Sequence[Source], work: Callable[[Source], None]) -> int:
-    """Do ``work`` for every source; a failure is reported and the rest goes on.
-
-    Returns the exit code.
-    """
-    for source in sources:
-        try:
-            work(source)
-        except BrokenPipeError:
-            raise  # nobody reads what is printed: go, as other filters do
-        except (XrayCodecError, OSError, MemoryError) as error:
-            report.error(source.name, error)
-    return report.exit_code
-
-
-class Targets:
-    """Names the output of each input, never gives two inputs the same one, and writes them."""
-
-    def __init__(
-        self, output: str | None, sources: Sequence[Source], *, recursive: bool, overwrite: bool
-    ) -> None:
-        """Decide whether ``output`` is a file, a folder or standard output.
-
-        Raises:
-            click.UsageError: several inputs, but a single output; data for a terminal.
-        """
-        below_folders = any(len(source.below.parts) > 1 for source in sources)
-        several = len(sources) > 1 or recursive or below_folders
-        self._overwrite = overwrite
-        self._folder: Path | None = None
-        self._file: Path | None = None
-        self._inputs = {os.path.realpath(source.path) for source in sources if source.path}
-        self._given: dict[str, Source] = {}
-        self.standard_output = output == STANDARD or (
-            output is None and len(sources) == 1 and sources[0].path is None
-        )
-        if self.standard_output:
-            if several:
-                raise click.UsageError("several inputs cannot share standard output; name a folder")
-            if sys.stdout.isatty():
-                raise click.UsageError("a terminal shows no files; redirect it or name one with -o")
-        elif output is not None:
-            is_folder = os.path.isdir(output)  # noqa: PTH112 - as above
-            if several and os.path.lexists(output) and not is_folder:
-                raise click.UsageError(f"{output} is a file; several inputs need a folder")
-            if several or is_folder or output.endswith(("/", os.sep)):
-                self._folder = Path(output)
-            else:
-                self._file = Path(output)
-
-    def path_for(self, source: Source, rename: Callable[[Path], Path]) -> Path | None:
-        """Return where the output of ``source`` goes, ``None`` for standard output.
-
-        Raises:
-            OptionError: standard input without a name, a path that is an input or that another
-                input has, or an existing one that must not be overwritten.
-        """
-        if self.standard_output:
-            return None
-        if self._file is not None:
-            target = self._file
-        elif source.path is None:
-            raise OptionError("it has no name to derive the output's from; name a file with -o")
-        elif self._folder is not None:
-            target = self._folder / rename(source.below)
-        else:
-            target = rename(source.path)
-        place = os.path.realpath(target)
-        other = self._given.setdefault(place, source)
-        if other is not source:
-            raise OptionError(f"{target} is already the output of {other.name}")
-        if place in self._inputs:
-            raise OptionError(f"the output {target} is an input; name another with -o")
-        if os.path.lexists(target) and not self._overwrite:
-            raise OptionError(f"{target} exists; -f overwrites it")
-        return target
-
-    def write(self, target: Path | None, data: bytes) -> None:
-        """Write ``data`` to what `path_for` gave, whole or not at all; make its folder first.
-
-        Raises:
-            OptionError: the file has appeared meanwhile and must not be overwritten.
-            OSError: the file system refuses.
-        """
-        from xraycodec.files import write_atomically
-
-        if target is None:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write_atomically(target, data, overwrite=self._overwrite)
-        except OSError as error:  # the temporary file's name means nothing to anybody
-            raise OSError(error.errno, error.strerror, str(target)) from error
+    for parent, folders, names in os.walk(folder, onerror=refused):
+        yield from (Path(parent, name) for name in names)
+        links = (Path(parent, name) for name in folders)
+        yield from (path for path in links if path.is_symlink())

@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from xraycodec.cli import options
+from xraycodec.cli.batch import Batch, Done, Others, Sizes
+from xraycodec.cli.processing import for_each
+from xraycodec.cli.progress import Progress
 from xraycodec.cli.report import Report, human_size
-from xraycodec.cli.sources import XRC_SUFFIX, Source, Targets, Wanted, find_sources, for_each
+from xraycodec.cli.sources import (
+    DICOM_SUFFIXES,
+    IMAGE_SUFFIXES,
+    XRC_SUFFIX,
+    Source,
+    Wanted,
+    find_sources,
+    read_head,
+)
+from xraycodec.cli.targets import Targets
 from xraycodec.errors import OptionError
 from xraycodec.files.dicom_lossy import UID_POLICIES, UidPolicy
 
@@ -20,25 +32,21 @@ _SYNTAXES = (
     *("explicit", "implicit", "deflated", "rle"),
     *("jpeg-ls", "jpeg2000", "htj2k", "jpegxl", "xrc"),
 )
-# What a DICOM file has not for a suffix; the last number of a UID is none.
-_OTHER_IMAGES = frozenset(
-    (".png", ".tif", ".tiff", ".pgm", ".npy", ".jxl", ".jp2", ".j2k", ".jls", ".jpg", ".jpeg")
-)
 
 
 def _is_wanted(path: Path) -> bool:
     from xraycodec.container import SIGNATURE
-    from xraycodec.files.signatures import HEAD_BYTES, sniff
+    from xraycodec.files.dicomdir import is_dicomdir
+    from xraycodec.files.signatures import sniff
 
     try:
-        with path.open("rb") as stream:
-            head = stream.read(HEAD_BYTES)
+        head = read_head(path)
+        return head.startswith(SIGNATURE) or (sniff(head) == "dicom" and not is_dicomdir(path))
     except OSError:
         return True  # reading it fails once more, and is reported then
-    return head.startswith(SIGNATURE) or sniff(head) == "dicom"
 
 
-_WANTED = Wanted("DICOM or .xrc file", _is_wanted)
+_WANTED = Wanted("a", "DICOM or .xrc file", _is_wanted, DICOM_SUFFIXES | {XRC_SUFFIX})
 
 
 @click.command()
@@ -78,6 +86,8 @@ _WANTED = Wanted("DICOM or .xrc file", _is_wanted)
     " always the source's; always a new one.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
+@options.others
+@options.jobs
 @options.threads
 @options.reporting
 def transcode(
@@ -90,6 +100,9 @@ def transcode(
     ratio: float | None,
     uid_policy: UidPolicy,
     no_verify: bool,
+    others: Others | None,
+    skip_existing: bool,
+    jobs: int,
     threads: int,
     as_json: bool,
     quiet: bool,
@@ -111,50 +124,49 @@ def transcode(
         check_request(syntax, max_error, ratio)
     except OptionError as error:
         raise click.UsageError(str(error)) from error
+    batch = Batch(others, skip_existing, jobs)
     report = Report(as_json, quiet, verbose)
-    sources = find_sources([source], _WANTED, report, recursive=recursive)
-    targets = Targets(output, sources, recursive=recursive, overwrite=force)
+    sort = others is not None
+    sources = find_sources([source], _WANTED, report, recursive=recursive, sort=sort)
+    targets = Targets(output, sources, _output_name, recursive=recursive, overwrite=force)
     report.results_to_stderr = targets.standard_output
 
-    def work(source: Source) -> None:
-        target = targets.path_for(source, _output_name)
+    def make(source: Source, _: Path | None, progress: Progress) -> Done:
         image = transcoding.read(source.read(), source.name)
-        with report.progress(source.name) as progress:
-            done = transcoding.transcode(
-                image,
-                syntax,
-                max_error=max_error,
-                ratio=ratio,
-                uid_policy=uid_policy,
-                verify=not no_verify,
-                threads=threads,
-                progress=progress,
-            )
-        targets.write(target, done.data)
-        true_ratio = done.pixel_bytes / done.payload_bytes
-        values = {
-            "output": "-" if target is None else str(target),
-            "syntax": syntax,
-            "transfer_syntax": done.transfer_syntax,
-            "pixel_bytes": done.pixel_bytes,
-            "payload_bytes": done.payload_bytes,
-            "size_bytes": len(done.data),
-            "ratio": round(true_ratio, 4),
-            "lossless": done.lossless,
-            "largest_error": done.largest_error,
-            "overlays_moved": done.overlays_moved,
-            "verified": not no_verify,
-        }
-        if done.overlays_moved:
-            message = f"{done.overlays_moved} embedded overlay(s) moved to Overlay Data"
-            report.note(source.name, message)
-        text = (
-            f"{syntax}, {human_size(done.pixel_bytes)} -> {human_size(done.payload_bytes)},"
-            f" {true_ratio:.2f}:1{_loss(done)} -> {values['output']}"
+        done = transcoding.transcode(
+            image,
+            syntax,
+            max_error=max_error,
+            ratio=ratio,
+            uid_policy=uid_policy,
+            verify=not no_verify,
+            threads=batch.threads_each(threads),
+            progress=progress,
         )
-        report.result(source.name, text, values)
+        return _done(done, syntax, verified=not no_verify)
 
-    return for_each(report, sources, work)
+    sizes = Sizes("pixel_bytes", "payload_bytes", packing=True)
+    return for_each(report, sources, make, targets=targets, batch=batch, sizes=sizes)
+
+
+def _done(done: Transcoded, syntax: str, *, verified: bool) -> Done:
+    ratio = done.pixel_bytes / done.payload_bytes
+    values = {
+        "syntax": syntax,
+        "transfer_syntax": done.transfer_syntax,
+        "pixel_bytes": done.pixel_bytes,
+        "payload_bytes": done.payload_bytes,
+        "size_bytes": len(done.data),
+        "ratio": round(ratio, 4),
+        "lossless": done.lossless,
+        "largest_error": done.largest_error,
+        "overlays_moved": done.overlays_moved,
+        "verified": verified,
+    }
+    sizes = f"{human_size(done.pixel_bytes)} -> {human_size(done.payload_bytes)}, {ratio:.2f}:1"
+    moved = f"{done.overlays_moved} embedded overlay(s) moved to Overlay Data"
+    notes = (moved,) if done.overlays_moved else ()
+    return Done(f"{syntax}, {sizes}{_loss(done)}", values, done.data, notes=notes)
 
 
 def _loss(done: Transcoded) -> str:
@@ -166,8 +178,10 @@ def _loss(done: Transcoded) -> str:
     return f", error at most {done.largest_error}"
 
 
-def _output_name(path: Path) -> Path:
+def _output_name(path: Path, _: str) -> Path:
     """Name of an output in a folder: its input's, unless that is of a file that is no DICOM."""
     if path.suffix.lower() == XRC_SUFFIX:
         path = path.with_suffix("")
-    return path.with_suffix(".dcm") if path.suffix.lower() in _OTHER_IMAGES else path
+    return (
+        path.with_suffix(".dcm") if path.suffix.lower() in IMAGE_SUFFIXES - DICOM_SUFFIXES else path
+    )

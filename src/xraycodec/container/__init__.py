@@ -18,7 +18,7 @@ Each chunk carries a CRC-32. A tile has one payload in each layer. ``parse`` rea
 
 from __future__ import annotations
 
-from xraycodec.container.framing import SIGNATURE, Buffer, Chunk, read_length
+from xraycodec.container.framing import SIGNATURE, Buffer, Chunk, ends_whole, read_length
 from xraycodec.container.header import NO_MODEL, Header, pack_header
 from xraycodec.container.inspection import Inspection, inspect
 from xraycodec.container.limits import Limits
@@ -38,6 +38,7 @@ __all__ = [
     "Limits",
     "PartialReader",
     "build",
+    "ends_whole",
     "hash_pixels",
     "inspect",
     "pack_header",

@@ -11,11 +11,13 @@ Nothing here knows what a chunk means, only how to step from one to the next.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import BinaryIO
 
 from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import CorruptError, LimitError, NotXrcError, OptionError, TruncatedError
@@ -105,6 +107,21 @@ class Chunk(Frame):
 def byte_view(data: Buffer) -> memoryview:
     """``data`` as read-only bytes, not copied."""
     return memoryview(data).toreadonly().cast("B")
+
+
+def ends_whole(file: BinaryIO) -> bool:
+    """Whether a seekable file begins with the signature and ends with the chunk DONE.
+
+    No more than 20 bytes are read: damage between them goes unnoticed.
+    """
+    last = b"".join(pack_chunk(LAST_CHUNK))
+    size_bytes = file.seek(0, os.SEEK_END)
+    if size_bytes < len(SIGNATURE) + len(last):
+        return False
+    file.seek(0)
+    begins = file.read(len(SIGNATURE)) == SIGNATURE
+    file.seek(-len(last), os.SEEK_END)
+    return begins and file.read(len(last)) == last
 
 
 def pack_chunk(chunk_type: str, *payload: Buffer) -> list[Buffer]:
