@@ -39,7 +39,15 @@ class Outcome:
 
     @property
     def json_lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.data.splitlines()]
+        """One for each input; without the summary."""
+        lines = [json.loads(line) for line in self.data.splitlines()]
+        return [line for line in lines if "summary" not in line]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What ``--json`` says of all inputs, in its last line."""
+        values: dict[str, Any] = json.loads(self.data.splitlines()[-1])["summary"]
+        return values
 
 
 def run(*arguments: object, stdin: bytes = b"") -> Outcome:

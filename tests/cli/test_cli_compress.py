@@ -246,7 +246,7 @@ def tree(tmp_path: Path) -> Path:
     write_image(tree / "left" / "IM0001", radiograph(12), "dicom")
     write_image(tree / "left" / "deep" / "a.pgm", radiograph(10), "pgm")
     (tree / "left" / "notes.txt").write_text("not a radiograph")
-    (tree / "empty.png").touch()
+    (tree / "empty.txt").touch()
     return tree
 
 
@@ -266,8 +266,8 @@ def test_a_tree_in_place_and_what_it_skips(tree: Path) -> None:
     outcome = run("compress", "--codec", "stored", "-r", "-v", "-q", tree)
     assert outcome.code == 0
     assert outcome.err.splitlines() == [
-        f"xrc: {tree}/empty.png: skipped, no image file",
-        f"xrc: {tree}/left/notes.txt: skipped, no image file",
+        f"xrc: {tree}/empty.txt: skipped, not an image file",
+        f"xrc: {tree}/left/notes.txt: skipped, not an image file",
     ]
     assert (tree / "left" / "IM0001.xrc").exists()
     again = run("compress", "--codec", "stored", "-r", "-f", tree, "--json")
@@ -275,13 +275,20 @@ def test_a_tree_in_place_and_what_it_skips(tree: Path) -> None:
     assert len(again.json_lines) == 3
 
 
-def test_a_tree_with_pipes_and_broken_links_does_not_hang(tree: Path, tmp_path: Path) -> None:
+def test_a_tree_with_pipes_and_links_to_folders_does_not_hang(tree: Path, tmp_path: Path) -> None:
     os.mkfifo(tree / "pipe.png")
-    (tree / "gone.png").symlink_to(tree / "nowhere")
     (tree / "loop").symlink_to(tree)
-    outcome = run("compress", "--codec", "stored", "-r", tree, "-o", tmp_path / "out", "--json")
+    outcome = run(
+        "compress", "--codec", "stored", "-r", tree, "-o", tmp_path / "out", "--json", "-v"
+    )
     assert outcome.code == 0
     assert len(outcome.json_lines) == 3
+    assert outcome.err.splitlines() == [
+        f"xrc: {tree}/empty.txt: skipped, not an image file",
+        f"xrc: {tree}/left/notes.txt: skipped, not an image file",
+        f"xrc: {tree}/loop: skipped, a symbolic link to a folder; -r does not follow it",
+        f"xrc: {tree}/pipe.png: skipped, not a regular file",
+    ]
 
 
 def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
@@ -302,7 +309,7 @@ def test_other_files_of_a_tree_are_skipped_by_every_command(tree: Path) -> None:
         outcome = run(command, "-r", "-v", "--json", tree)
         assert outcome.code == 0
         assert len(outcome.json_lines) == 3
-        assert f"xrc: {tree}/b.png: skipped, no .xrc file" in outcome.err
+        assert f"xrc: {tree}/b.png: skipped, not an .xrc file" in outcome.err
 
 
 # What must not be lost.

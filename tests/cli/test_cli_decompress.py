@@ -19,10 +19,10 @@ from xraycodec.pipeline import compress, decompress
 
 DECOMPRESS_KEYS = {
     *("input", "output", "format", "frames", "rows", "columns", "bits_stored", "lossy"),
-    "pixels_identical",
+    *("pixels_identical", "pixel_bytes", "size_bytes"),
 }
 
-PART_KEYS = {"scale", "region", "bytes_read", "size_bytes"}
+PART_KEYS = {"scale", "region", "bytes_read"}
 
 
 def _xrc(path: Path, image: XRay) -> Path:
@@ -98,8 +98,10 @@ def test_the_result_in_words_and_as_json(stored: Path) -> None:
         "rows": 48,
         "columns": 40,
         "bits_stored": 12,
+        "pixel_bytes": 48 * 40 * 12 / 8,
         "lossy": False,
         "pixels_identical": True,
+        "size_bytes": stored.stat().st_size,
     }
     assert set(result) == DECOMPRESS_KEYS
 
@@ -173,16 +175,52 @@ def test_a_file_that_was_cut_off_says_what_is_whole(stored: Path) -> None:
     assert names_in(stored.parent) == [stored.name]
 
 
-def test_an_image_is_no_xrc_file(tmp_path: Path) -> None:
-    path = write_image(tmp_path / "chest.png", radiograph(), "png")
+@pytest.mark.parametrize(
+    ("name", "kind", "told"),
+    [
+        ("chest.png", "png", "it is a PNG file, not an .xrc file; xrc compress makes one of it"),
+        (
+            "chest.dcm",
+            "dicom",
+            "it is a DICOM file, not an .xrc file; xrc compress makes one of it",
+        ),
+        ("chest.png.xrc", "npy", "it is an NPY file, not an .xrc file; xrc compress makes one"),
+    ],
+)
+def test_an_image_is_no_xrc_file(tmp_path: Path, name: str, kind: str, told: str) -> None:
+    path = write_image(tmp_path / name, radiograph(), kind)
     for arguments in (
+        ("decompress", path),
         ("decompress", path, "-o", tmp_path / "x.png"),
+        ("decompress", path, "--scale", 2, "-o", tmp_path / "x.png"),
+        ("decompress", path, "--layers", 2, "-o", tmp_path / "x.png"),
         ("verify", path),
         ("info", path),
     ):
         outcome = run(*arguments)
         assert outcome.code == 1
-        assert "an .xrc file begins with 89 58 52 43" in outcome.err
+        assert outcome.err.startswith(f"xrc: {path}: {told}")
+        assert names_in(tmp_path) == [name]
+
+
+def test_a_wrapped_dicom_file_is_no_xrc_file(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "chest.dcm", radiograph(), "dicom")
+    wrapped = tmp_path / "wrapped.dcm"
+    assert run("dicom", "wrap", "--codec", "stored", path, wrapped).code == 0
+    outcome = run("decompress", wrapped)
+    assert outcome.code == 1
+    assert outcome.err == (
+        f"xrc: {wrapped}: it is a DICOM file with .xrc frames inside; xrc dicom unwrap decodes it\n"
+    )
+
+
+def test_what_is_of_no_known_format_is_told_by_its_first_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "x.xrc"
+    path.write_bytes(b"none of all")
+    for command in ("decompress", "verify", "info"):
+        outcome = run(command, path)
+        assert outcome.code == 1
+        assert "begins with 6e 6f 6e 65 20 6f 66 20; an .xrc file begins with" in outcome.err
 
 
 def test_a_data_set_that_is_no_dicom_is_told(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_exit_codes(png: Path) -> None:
 def test_failures_leave_standard_output_to_results(png: Path) -> None:
     outcome = run_process("verify", png)
     assert (outcome.code, outcome.data) == (1, b"")
-    assert outcome.err.startswith(f"xrc: {png}: the file begins with 89 50 4e 47")
+    assert outcome.err.startswith(f"xrc: {png}: it is a PNG file, not an .xrc file; ")
     assert len(outcome.err.splitlines()) == 1
 
 

@@ -76,11 +76,23 @@ def test_info_of_a_single_iteration(tmp_path: Path) -> None:
     assert "1 tile of 256, 1 iteration\n" in run("info", f"{path}.xrc").out
 
 
-def test_a_file_that_was_cut_off_gives_an_image_and_says_so(chest: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("force", [(), ("-f",)])
+def test_a_file_that_was_cut_off_is_a_failure(chest: Path, force: tuple[str, ...]) -> None:
+    cut(chest, 3)
+    outcome = run("decompress", *force, chest)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.endswith(
+        "; 3 of 5 layers are intact; --partial gives the image of the intact layers\n"
+    )
+    assert names_in(chest.parent) == [chest.name]
+
+
+def test_partial_gives_an_image_whose_name_tells(chest: Path) -> None:
     data = cut(chest, 3)
-    target = tmp_path / "out.png"
-    outcome = run("decompress", chest, "-o", target)
+    target = chest.with_name("chest.iterations3-of-5.png")
+    outcome = run("decompress", "--partial", chest)
     assert outcome.code == 0
+    assert names_in(chest.parent) == [target.name, chest.name]
     assert outcome.err == (
         f"xrc: {chest}: warning: the file was cut off; the image is made from the first 3 of 5"
         " iterations\n"
@@ -88,25 +100,43 @@ def test_a_file_that_was_cut_off_gives_an_image_and_says_so(chest: Path, tmp_pat
     assert outcome.out == f"{chest}: 61 x 70, 12 bits, 3 of 5 iterations -> {target}\n"
     expected = decompress_prefix(data, layers=3).image
     assert same(read_image(target), expected)
+    assert run("decompress", "--partial", chest).err.endswith(
+        f"{target} exists; -f overwrites it\n"
+    )
+    assert run("decompress", "--partial", "-f", chest).code == 0
+
+
+def test_partial_of_a_whole_file_is_the_whole_image(chest: Path) -> None:
+    (result,) = run("decompress", "--partial", "--json", chest).json_lines
+    assert result["output"] == str(chest.with_name("chest.png"))
+    assert "truncated" not in result
+
+
+def test_partial_goes_to_the_file_that_is_named(chest: Path, tmp_path: Path) -> None:
+    cut(chest, 3)
+    outcome = run("decompress", "--partial", chest, "-o", tmp_path / "mine.png")
+    assert outcome.code == 0
+    assert names_in(chest.parent) == [chest.name, "mine.png"]
 
 
 @pytest.mark.parametrize("quiet", [(), ("-q",), ("--json",)])
 def test_nobody_misses_the_warning(chest: Path, quiet: tuple[str, ...]) -> None:
     cut(chest, LAYERS, more=0)
-    outcome = run("decompress", chest, *quiet)
+    outcome = run("decompress", "--partial", chest, *quiet)
     assert outcome.code == 0
     assert outcome.err.endswith("was cut off; the image is made from the first 5 of 5 iterations\n")
-    assert names_in(chest.parent) == ["chest.png", chest.name]
+    assert names_in(chest.parent) == ["chest.iterations5-of-5.png", chest.name]
 
 
 def test_a_file_that_was_cut_off_as_json_and_from_standard_input(chest: Path) -> None:
     cut(chest, 1)
     outcome = run(
-        "decompress", "-", "--json", "--format", "npy", "-o", chest.parent / "x.npy",
+        "decompress", "-", "--partial", "--json", "--format", "npy", "-o", chest.parent / "x.npy",
         stdin=chest.read_bytes(),
     )  # fmt: skip
     (result,) = outcome.json_lines
     assert (result["truncated"], result["pixels_identical"]) == (True, None)
+    assert result["size_bytes"] == chest.stat().st_size
     assert (result["iterations"], result["of_iterations"]) == (1, LAYERS)
     assert outcome.err.startswith("xrc: standard input: warning: the file was cut off; ")
 
@@ -120,9 +150,12 @@ def test_verify_and_info_call_it_truncated(chest: Path) -> None:
 
 def test_a_file_cut_off_within_the_first_iteration_leaves_nothing(chest: Path) -> None:
     cut(chest, 0)
-    outcome = run("decompress", chest)
+    outcome = run("decompress", "--partial", chest)
     assert outcome.code == 1
     assert outcome.err.endswith("; 0 of 5 layers are whole\n")
+    outcome = run("decompress", chest)
+    assert outcome.code == 1
+    assert outcome.err.endswith("; 0 of 5 layers are intact\n")
     assert names_in(chest.parent) == [chest.name]
 
 
@@ -175,7 +208,7 @@ def test_dicom_keeps_its_data_set(tmp_path: Path) -> None:
     archive = tmp_path / "chest.dcm.xrc"
     assert run("decompress", archive, "--iterations", 2).code == 0
     cut(archive, 2)
-    assert run("decompress", "-f", archive).code == 0
+    assert run("decompress", "-f", "--partial", archive, "-o", path).code == 0
     source = pydicom.dcmread(tmp_path / "chest.iterations2.dcm")
     result = pydicom.dcmread(path)
     assert result.StudyInstanceUID == source.StudyInstanceUID
@@ -230,6 +263,8 @@ def test_lattice_says_what_it_has_instead(tmp_path: Path) -> None:
             ("decompress", "x.xrc", "--iterations", "2", "--region", "0,0,5,5"),
             "--iterations goes with neither --scale nor --region",
         ),
+        (("decompress", "x.xrc", "--partial", "--layers", "2"), "--partial goes with whole images"),
+        (("decompress", "x.xrc", "--partial", "--scale", "2"), "--partial goes with whole images"),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...], message: str) -> None:

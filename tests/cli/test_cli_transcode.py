@@ -71,7 +71,7 @@ def test_folder_keeps_its_layout_and_goes_on_after_a_failure(chest: Path) -> Non
     done = run("transcode", "-r", study, out, "--syntax", "jpeg2000", "-v")
     assert done.code == 1
     assert "broken.dcm" in done.err
-    assert "skipped.png: skipped, no DICOM or .xrc file" in done.err
+    assert "skipped.png: skipped, not a DICOM or .xrc file" in done.err
     found = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert found == ["a/1.2.840.7", "b.dcm"]
 
