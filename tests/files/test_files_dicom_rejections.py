@@ -73,6 +73,14 @@ def test_float_pixel_data_are_rejected():
         decode(to_file(ds, EXPLICIT_LITTLE))
 
 
+@pytest.mark.parametrize("whole_meta", [False, True])
+def test_a_file_that_ends_with_its_meta_information_is_damaged(whole_meta):
+    data = to_file(data_set(np.zeros((4, 4), "u1"), 8), EXPLICIT_LITTLE)
+    group_length = int.from_bytes(data[140:144], "little")
+    with pytest.raises(CorruptImageError, match="the data set is empty"):
+        decode(data[: 144 + group_length if whole_meta else 132])
+
+
 def test_objects_without_pixels_are_rejected():
     with pytest.raises(UnsupportedImageError, match="no Pixel Data"):
         decode(to_file(data_set(random_pixels((3, 5), 12), 12), EXPLICIT_LITTLE))

@@ -167,7 +167,7 @@ class _Run:
             if done.mark:
                 target = self._targets.path_for(source, done.mark)
                 self._targets.check_free(target)
-            self._targets.write(target, done.data, like)
+            self._targets.write(target, done.data, like, source.accessed_ns)
             name = "-" if target is None else str(target)
             values, text = {"output": name, **values}, f"{text} -> {name}"
         for warning in done.warnings:

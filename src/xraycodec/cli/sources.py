@@ -53,12 +53,15 @@ class Source:
         path: ``None`` for standard input.
         below: path relative to the folder that was searched, else the file's name.
         other: why it is not for this command; empty if it is.
+        accessed_ns: time of the last access before this command, in nanoseconds since 1970, where
+            telling its kind takes reading it.
     """
 
     name: str
     path: Path | None
     below: Path
     other: str = ""
+    accessed_ns: int | None = None
 
     def read(self) -> bytes:
         """Return all bytes.
@@ -226,11 +229,12 @@ def find_sources(
 
 
 def _named(path: Path, name: str, wanted: Wanted, report: Report, *, sort: bool) -> list[Source]:
+    accessed_ns = _accessed_ns(path)
     members = wanted.members(path, report)
     if members is None:
         is_file = os.path.isfile(path)  # noqa: PTH113 - as above
         other = wanted.why_not(path) if sort and is_file else ""
-        return [Source(name, path, Path(path.name), other)]
+        return [Source(name, path, Path(path.name), other, accessed_ns)]
     for member in members:
         if member.other and not sort:
             report.note(member.name, f"passed over: {member.other}")
@@ -238,13 +242,21 @@ def _named(path: Path, name: str, wanted: Wanted, report: Report, *, sort: bool)
 
 
 def _sources_below(folder: Path, wanted: Wanted, report: Report) -> list[Source]:
-    sources = [
-        Source(str(path), path, path.relative_to(folder), wanted.why_not(path))
-        for path in sorted(_files_below(folder, report))
-    ]
+    sources = []
+    for path in sorted(_files_below(folder, report)):
+        accessed_ns = _accessed_ns(path)
+        below, other = path.relative_to(folder), wanted.why_not(path)
+        sources.append(Source(str(path), path, below, other, accessed_ns))
     if all(source.other for source in sources):
         report.note(str(folder), f"no {wanted.kind} below it")
     return sources
+
+
+def _accessed_ns(path: Path) -> int | None:
+    try:
+        return path.stat().st_atime_ns
+    except OSError:
+        return None
 
 
 def _files_below(folder: Path, report: Report) -> Iterator[Path]:

@@ -150,7 +150,13 @@ class Targets:
             raise OptionError(f"{target} exists, but {problem}; -f overwrites it")
         return not problem
 
-    def write(self, target: Path | None, data: bytes, like: os.stat_result | None) -> None:
+    def write(
+        self,
+        target: Path | None,
+        data: bytes,
+        like: os.stat_result | None,
+        accessed_ns: int | None = None,
+    ) -> None:
         """Write ``data`` to what `path_for` gave, whole or not at all; make its folder first.
 
         Args:
@@ -158,6 +164,7 @@ class Targets:
             data: the whole content.
             like: the status of the input, whose permissions, times and, where the system allows
                 it, owner the output gets; ``None`` for those of a new file.
+            accessed_ns: when the input was last accessed, if ``like`` is too late to tell.
 
         Raises:
             OptionError: the file has appeared meanwhile and must not be overwritten.
@@ -170,13 +177,16 @@ class Targets:
             sys.stdout.buffer.flush()
             return
         self._prepare(target)
+        times_ns = None
+        if like:
+            times_ns = (like.st_atime_ns if accessed_ns is None else accessed_ns, like.st_mtime_ns)
         try:
             write_atomically(
                 target,
                 data,
                 overwrite=self._overwrite,
                 mode=like.st_mode if like else None,
-                times_ns=(like.st_atime_ns, like.st_mtime_ns) if like else None,
+                times_ns=times_ns,
                 owner=(like.st_uid, like.st_gid) if like else None,
             )
         except OSError as error:  # the temporary file's name means nothing to anybody

@@ -163,11 +163,13 @@ def check_kind(dataset: Dataset) -> None:
 
     Raises:
         UnsupportedImageError: it is not.
-        CorruptImageError: it does not say.
+        CorruptImageError: it does not say, or is empty.
     """
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
         raise UnsupportedImageError("the object holds Float Pixel Data; allowed are integers")
     if "PixelData" not in dataset:
+        if not dataset:
+            raise CorruptImageError("the data set is empty")
         raise UnsupportedImageError("the object holds no Pixel Data")
     samples = _integer(dataset, "SamplesPerPixel", default=1)
     photometric = str(dataset.get("PhotometricInterpretation", "") or "").strip()
