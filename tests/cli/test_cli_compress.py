@@ -414,7 +414,7 @@ def test_a_file_system_that_refuses_is_told_by_the_outputs_name(png: Path, tmp_p
     (tmp_path / "file").touch()
     outcome = run("compress", "--codec", "stored", png, "-o", tmp_path / "file" / "x.xrc")
     assert outcome.code == 1
-    assert outcome.err == f"xrc: {png}: {tmp_path}/file: File exists\n"
+    assert outcome.err == f"xrc: {png}: {tmp_path}/file: Not a directory\n"
     target = tmp_path / ("x" * 300)
     outcome = run("compress", "--codec", "stored", png, "-o", target)
     assert outcome.code == 1

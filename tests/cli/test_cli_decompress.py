@@ -215,12 +215,13 @@ def test_a_wrapped_dicom_file_is_no_xrc_file(tmp_path: Path) -> None:
 
 
 def test_what_is_of_no_known_format_is_told_by_its_first_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "x.xrc"
-    path.write_bytes(b"none of all")
-    for command in ("decompress", "verify", "info"):
-        outcome = run(command, path)
-        assert outcome.code == 1
-        assert "begins with 6e 6f 6e 65 20 6f 66 20; an .xrc file begins with" in outcome.err
+    for name in ("x.xrc", "x.bin"):
+        path = tmp_path / name
+        path.write_bytes(b"none of all")
+        for command in ("decompress", "verify", "info"):
+            outcome = run(command, path)
+            assert outcome.code == 1
+            assert "begins with 6e 6f 6e 65 20 6f 66 20; an .xrc file begins with" in outcome.err
 
 
 def test_a_data_set_that_is_no_dicom_is_told(tmp_path: Path) -> None:

@@ -67,6 +67,19 @@ def test_a_dicomdir_stands_for_its_images(file_set: Path, tmp_path: Path) -> Non
         assert result == source
 
 
+def test_others_of_a_file_set_are_copied(file_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    outcome = run(
+        "compress", "--codec", "stored", file_set / "DICOMDIR", "-o", out, "--others", "copy"
+    )
+    assert outcome.code == 1  # one file is missing
+    assert outcome.out.splitlines()[2].endswith(
+        f"SR1: copied, a SR DOCUMENT record, no image -> {out}/SR1"
+    )
+    assert names_in(out) == ["A/IM1.xrc", "A/IM2.xrc", "SR1"]
+    assert (out / "SR1").read_bytes() == (file_set / "SR1").read_bytes()
+
+
 def test_a_folder_with_a_dicomdir(file_set: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     outcome = run("compress", "-v", "--codec", "stored", "-r", file_set, "-o", out)

@@ -25,7 +25,15 @@ FILE_KEYS = {
 }
 LAYER_KEYS = {"layers", "layers_intact"}
 RNN_CONV_KEYS = {"beta", "nominal_ratio"}
-VERIFY_KEYS = {"input", "intact", "pixels_identical", "exact", "max_error"}
+VERIFY_KEYS = {
+    "input",
+    "intact",
+    "pixels_identical",
+    "exact",
+    "max_error",
+    "pixel_bytes",
+    "size_bytes",
+}
 
 
 def test_info_of_a_sound_file_as_json(stored: Path) -> None:
@@ -178,6 +186,8 @@ def test_verify_of_a_sound_file(stored: Path) -> None:
         "pixels_identical": True,
         "exact": True,
         "max_error": 0,
+        "pixel_bytes": 2880,
+        "size_bytes": stored.stat().st_size,
     }
 
 

@@ -156,7 +156,7 @@ def opened_xrc(source: Source) -> Iterator[BinaryIO]:
     """Open a file for reading parts.
 
     Raises:
-        NotXrcError: it is an image of another format.
+        NotXrcError: it is no .xrc file.
         OSError: it cannot be read.
     """
     from xraycodec.container import SIGNATURE
@@ -174,7 +174,7 @@ def check_input(source: Source) -> None:
     """Check a file before its output is named, since only .xrc files can name theirs.
 
     Raises:
-        NotXrcError: it is an image of another format.
+        NotXrcError: it is no .xrc file.
         OSError: it cannot be read, or is a folder.
     """
     source.check()
@@ -183,15 +183,15 @@ def check_input(source: Source) -> None:
 
 
 def check_is_xrc(head: bytes) -> None:
-    """Tell an image file that is no .xrc file, and what to do with it.
+    """Check that a file is an .xrc file, and say what to do with an image of another format.
 
     Args:
         head: the first bytes of the file, or all of them.
 
     Raises:
-        NotXrcError: it is one.
+        NotXrcError: it is not.
     """
-    from xraycodec.container import SIGNATURE
+    from xraycodec.container import SIGNATURE, read_header
     from xraycodec.dicom.encapsulation import is_wrapped
     from xraycodec.files.signatures import HEAD_BYTES, sniff
 
@@ -208,6 +208,9 @@ def check_is_xrc(head: bytes) -> None:
     if found is not None:
         name = FORMAT_NAMES[found]
         raise NotXrcError(f"it is {name} file, not an .xrc file; xrc compress makes one of it")
+    if not head:
+        raise NotXrcError("the file is empty")
+    read_header(head)  # tells what it begins with
 
 
 def _decode_prefix(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -208,7 +209,11 @@ class Targets:
         """Make the folder of an output, and remove what killed runs left in it."""
         from xraycodec.files.atomic import remove_stale
 
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            message = os.strerror(errno.ENOTDIR)
+            raise NotADirectoryError(errno.ENOTDIR, message, error.filename) from error
         if target.parent not in self._cleaned:
             self._cleaned.add(target.parent)
             remove_stale(target.parent)
