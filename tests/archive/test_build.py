@@ -43,7 +43,7 @@ def archived(tree: Path, *arguments: object) -> Path:
 
 
 def test_a_row_says_what_was_done(tree: Path) -> None:
-    out = archived(tree, "--verify")
+    out = archived(tree)
     path = tree / "ward3" / "chest003.png"
     row = rows(out / "archive.sqlite3")["ward3/chest003.png.xrc"]
     data = (out / "ward3" / "chest003.png.xrc").read_bytes()
@@ -165,7 +165,7 @@ def test_dicom_goes_in_and_comes_out(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "IM1").write_bytes(original)
     out = tmp_path / "out"
-    assert build(tmp_path / "in", "-o", out, "--verify", jobs=0).exit_code == 0
+    assert build(tmp_path / "in", "-o", out, jobs=0).exit_code == 0
     assert run("extract", out, "-o", tmp_path / "back", "--jobs", 0).exit_code == 0
     back = pydicom.dcmread(tmp_path / "back" / "IM1")
     first = pydicom.dcmread(io.BytesIO(original))

@@ -11,11 +11,13 @@ from pathlib import Path
 from xraycodec.archive import journal
 from xraycodec.archive.lock import locked
 from xraycodec.archive.manifest import DEFAULT_NAME, Manifest
+from xraycodec.archive.modes import make_folder, mode_of_root
 from xraycodec.archive.places import Place, is_url, place_for, without_scheme
 from xraycodec.archive.records import Failure, Item, Outcome, State
 from xraycodec.archive.run import Stopping, Workforce, drive
 from xraycodec.archive.scanning import Problem, Request, scan
 from xraycodec.archive.tasks import CodecChoice, Compressing
+from xraycodec.archive.temporaries import new_owner
 from xraycodec.errors import OptionError
 
 
@@ -28,7 +30,7 @@ class Building:
         manifest: path of the manifest.
         choice: codec and settings.
         workforce: who does it.
-        verify: decode and compare each output.
+        verify: restore each output and compare it with its original before it gets its name.
         force: replace files of others, and go on with other settings than the manifest's.
         retry_failed: try files again that were themselves to blame.
     """
@@ -37,7 +39,7 @@ class Building:
     manifest: Path
     choice: CodecChoice
     workforce: Workforce
-    verify: bool = False
+    verify: bool = True
     force: bool = False
     retry_failed: bool = False
 
@@ -94,12 +96,14 @@ def build(building: Building, watching: Watching) -> Built:
         OSError, sqlite3.Error: the manifest cannot be written.
     """
     path = building.manifest
-    path.parent.mkdir(parents=True, exist_ok=True)
+    inputs = (Path(without_scheme(name)) for name in building.request.inputs if not is_url(name))
+    mode = mode_of_root(inputs)
+    make_folder(path.parent, mode)
     with ExitStack() as stack:
         stack.enter_context(locked(path))
         manifest = stack.enter_context(Manifest(path, write=True))
         target = _adopt(manifest, building)
-        target.clean()
+        stack.enter_context(target.writing(mode))
         journals = journal.folder_of(path)
         manifest.recover(journal.read_journals(journals), retry_failed=building.retry_failed)
         journal.clear(journals)
@@ -110,7 +114,6 @@ def build(building: Building, watching: Watching) -> Built:
             stopped = _compress(manifest, task, building.workforce, watching, journals)
         finally:
             manifest.release()
-            target.clean()
         journal.clear(journals)
         return Built(manifest.counts(), stopped)
 
@@ -119,8 +122,8 @@ def _adopt(manifest: Manifest, building: Building) -> Place:
     """Settle whose manifest this is, and return the archive's place."""
     from xraycodec import __version__
 
-    owner = manifest.setting("id") or secrets.token_hex(8)
-    target = place_for(building.request.target, owner)
+    number = manifest.setting("id") or secrets.token_hex(8)
+    target = place_for(building.request.target, new_owner())
     root = _relative(target.root, building.manifest)
     earlier = manifest.setting("target")
     if earlier not in (None, root):
@@ -128,15 +131,14 @@ def _adopt(manifest: Manifest, building: Building) -> Place:
             f"{building.manifest} is the manifest of {earlier}, not of {root}; name another with"
             " --manifest"
         )
-    kept = manifest.setting("codec")
-    same = kept is None or building.choice.same_as(CodecChoice(**kept))
-    if not same and not building.force:
+    codec = manifest.codec()
+    kept = building.choice if codec is None else CodecChoice(*codec)
+    if not building.choice.same_as(kept) and not building.force:
         raise OptionError(
-            f"{building.manifest} was begun with {CodecChoice(**kept)}, and this run asks for"
-            f" {building.choice}; --force goes on with the new settings, and leaves finished files"
-            " as they are"
+            f"{building.manifest} was begun with {kept}, and this run asks for {building.choice};"
+            " --force goes on with the new settings, and leaves finished files as they are"
         )
-    manifest.set(id=owner, target=root, codec=asdict(building.choice), xraycodec=__version__)
+    manifest.set(id=number, target=root, codec=asdict(building.choice), xraycodec=__version__)
     return target
 
 
@@ -145,20 +147,6 @@ def _relative(root: str, manifest: Path) -> str:
     if not is_url(root) and Path(root).resolve() == manifest.parent.resolve():
         return "."
     return root
-
-
-def source_of(manifest: Manifest) -> Place:
-    """The place of an archive that is read.
-
-    Raises:
-        CorruptError, OptionError: the manifest names none that can be used.
-    """
-    root = manifest.setting("target")
-    if root is None:
-        raise OptionError(f"{manifest.path}: no run has got as far as to name the archive")
-    if root == ".":
-        root = str(manifest.path.parent)
-    return place_for(root, "reader")
 
 
 def _compress(

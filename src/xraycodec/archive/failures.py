@@ -17,7 +17,10 @@ LONGEST_WAIT_SECONDS = 8.0
 
 _FINAL_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _FINAL_NUMBERS = frozenset(
-    (errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP, errno.EXDEV, errno.ENXIO, errno.EFBIG)
+    (
+        *(errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP, errno.EXDEV, errno.ENXIO, errno.EFBIG),
+        errno.EEXIST,  # a file where a folder has to be
+    )
 )
 _FULL_NUMBERS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 

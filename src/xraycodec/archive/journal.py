@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from xraycodec.archive.records import Compressed, Outcome
 
@@ -40,10 +41,38 @@ def folder_of(manifest: Path) -> Path:
 def read_journals(folder: Path) -> Iterator[Outcome]:
     """Outcomes of a run that was killed; a line that it did not come to finish is no outcome."""
     for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            with contextlib.suppress(ValueError, TypeError):
-                number, attempts, seconds, values = json.loads(line)
-                yield Outcome(number, attempts, seconds, Compressed(**values))
+        with contextlib.suppress(OSError):  # what it says is done again
+            for line in path.read_bytes().splitlines():
+                if outcome := _outcome(line):
+                    yield outcome
+
+
+def _outcome(line: bytes) -> Outcome | None:
+    try:
+        match json.loads(line):
+            case [int(number), int(attempts), int() | float() as seconds, dict(values)]:
+                return Outcome(number, attempts, float(seconds), _compressed(**values))
+    except (ValueError, TypeError, RecursionError):
+        pass
+    return None
+
+
+def _compressed(**values: Any) -> Compressed:
+    """Take what a line says, if it is of the types that workers write.
+
+    Raises:
+        TypeError: it is not.
+    """
+    result = Compressed(**values)
+    numbers = (result.size_bytes, result.output_bytes, result.pixel_bytes)
+    texts = (result.content_hash, result.pixel_hash, result.output_hash)
+    if not (
+        all(isinstance(each, int | float) and each > 0 for each in numbers)
+        and all(isinstance(each, str) for each in texts)
+        and isinstance(result.mtime_ns, int | None)
+    ):
+        raise TypeError("no outcome")
+    return result
 
 
 def clear(folder: Path) -> None:

@@ -70,7 +70,7 @@ class LocalPool(Pool):
         self._stopping = False
         self._false_starts = 0
         if journals:
-            journals.mkdir(parents=True, exist_ok=True)
+            journals.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def has_room(self) -> bool:
         return not self._left and (

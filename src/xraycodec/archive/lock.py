@@ -23,10 +23,10 @@ def locked(manifest: Path) -> Iterator[None]:
         OSError: the lock file cannot be made.
     """
     path = manifest.with_name(manifest.name + _SUFFIX)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
-            _take(descriptor)
+            take_lock(descriptor)
         except OSError as error:
             os.lseek(descriptor, 1, os.SEEK_SET)
             holder = os.read(descriptor, 256).decode(errors="replace").strip()
@@ -43,11 +43,20 @@ def locked(manifest: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _take(descriptor: int) -> None:
+def take_lock(descriptor: int) -> None:
+    """Lock a file that is open for as long as it is.
+
+    Raises:
+        BlockingIOError: another process has the lock.
+        OSError: the file system has no locks.
+    """
     if sys.platform == "win32":
         import msvcrt
 
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError(error.errno, error.strerror) from error
     else:
         import fcntl
 

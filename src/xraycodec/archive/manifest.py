@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from xraycodec.archive import manifest_sql as sql
+from xraycodec.archive.manifest_file import connect
 from xraycodec.archive.records import (
     Compressed,
     Failure,
@@ -45,33 +46,25 @@ class Manifest:
 
     Raises:
         OptionError: there is none, or it is of another version.
-        CorruptError: the file is no manifest.
+        CorruptError: the file is no manifest, is damaged, or has more in its schema than one has.
     """
 
     def __init__(self, path: Path, *, write: bool = False) -> None:
         self.path = path
-        if not write and not path.is_file():
-            raise OptionError(f"{path}: there is no manifest")
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection = connect(path, write=write)
         try:
-            self._open(write=write)
-        except BaseException as error:
+            with self._damage_as_corrupt():
+                self._open(write=write)
+        except BaseException:
             self._connection.close()
-            if type(error) is sqlite3.DatabaseError:  # not of a subclass: locked, disk full
-                raise CorruptError(f"{path} is no manifest: {error}") from error
             raise
 
     def _open(self, *, write: bool) -> None:
-        if write:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # A power cut may take the last transactions along: these files are done once more.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-        else:
-            self._connection.execute("PRAGMA query_only = ON")
         (version,) = self._one("PRAGMA user_version")
         (application,) = self._one("PRAGMA application_id")
-        (tables,) = self._one("SELECT count(*) FROM sqlite_schema")
-        if write and not tables:
+        schema = self._rows(sql.READ_SCHEMA)
+        if write and not schema:
+            self._connection.execute("PRAGMA journal_mode = WAL")
             with self._transaction():
                 for statement in sql.SCHEMA.split(";"):
                     self._connection.execute(statement)
@@ -83,6 +76,14 @@ class Manifest:
             raise OptionError(
                 f"{self.path} has schema {version}; this version knows {sql.SCHEMA_VERSION}"
             )
+        elif schema != sql.schema_rows():
+            raise CorruptError(
+                f"{self.path} is no manifest: its tables, views or triggers are not those of one"
+            )
+        if write:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # A power cut may take the last transactions along: these files are done once more.
+            self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def close(self) -> None:
         self._connection.close()
@@ -95,8 +96,25 @@ class Manifest:
 
     def setting(self, key: str) -> Any:
         """A setting of the archive, ``None`` if it has none of this name."""
-        row = self._connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        for (value,) in self._rows("SELECT value FROM setting WHERE key = ?", key):
+            try:
+                return json.loads(value)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise CorruptError(f"{self.path}: its setting {key!r} cannot be read") from error
+        return None
+
+    def codec(self) -> tuple[str, dict[str, Any]] | None:
+        """Name and settings of the codec that files are compressed with, if any run has begun.
+
+        Raises:
+            CorruptError: the manifest holds something else.
+        """
+        match self.setting("codec"):
+            case None:
+                return None
+            case {"name": str(name), "settings": dict(settings)}:
+                return name, settings
+        raise CorruptError(f"{self.path}: its setting 'codec' is no name of a codec with settings")
 
     def set(self, **settings: Any) -> None:
         rows = [(key, json.dumps(value, sort_keys=True)) for key, value in settings.items()]
@@ -156,7 +174,7 @@ class Manifest:
         """Claim up to ``count`` pending files."""
         with self._transaction():
             rows = self._rows(f"{sql.ITEM} WHERE state = 'pending' ORDER BY id LIMIT ?", count)
-            items = [_item(row) for row in rows]
+            items = [sql.item_from_sql(row) for row in rows]
             self._connection.executemany(
                 "UPDATE file SET state = 'running' WHERE id = ?", [(item.id,) for item in items]
             )
@@ -219,19 +237,31 @@ class Manifest:
         last = 0
         query = f"{sql.ITEM} WHERE state = ? AND id > ? ORDER BY id LIMIT ?"
         while rows := self._rows(query, state.value, last, _ROWS_A_TIME):
-            yield from map(_item, rows)
+            yield from map(sql.item_from_sql, rows)
+            if rows[-1][0] <= last:
+                raise CorruptError(f"{self.path}: its index does not fit its table")
             last = rows[-1][0]
 
     def query(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Rows of a query of the report's."""
-        return iter(self._connection.execute(query, values))
+        return iter(self._rows(query, *values))
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query, values).fetchall()
+        with self._damage_as_corrupt():
+            return self._connection.execute(query, values).fetchall()
 
     def _one(self, query: str) -> tuple[Any, ...]:
-        row: tuple[Any, ...] = self._connection.execute(query).fetchone()
-        return row
+        return self._rows(query)[0]
+
+    @contextmanager
+    def _damage_as_corrupt(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            # Of the subclasses, only DataError speaks of the file; others: locked, disk full.
+            if type(error) not in (sqlite3.DatabaseError, sqlite3.DataError):
+                raise
+            raise CorruptError(f"{self.path} is no manifest, or damaged: {error}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -242,8 +272,3 @@ class Manifest:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
-
-
-def _item(row: tuple[Any, ...]) -> Item:
-    number, path, output, named, *rest = row
-    return Item(number, sql.path_from_sql(path), sql.path_from_sql(output), bool(named), *rest)

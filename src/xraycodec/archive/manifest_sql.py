@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
+from functools import cache
+from typing import Any, TypeVar
+
+from xraycodec.archive.records import Item
+
+T = TypeVar("T")
 
 APPLICATION_ID = 0x58524341  # "XRCA"
 SCHEMA_VERSION = 1
@@ -35,6 +43,8 @@ CREATE TABLE file (
 CREATE INDEX file_by_state ON file (state, id)
 """
 
+READ_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
+
 # A file that is known is looked at again only if its size or time changed. One that cannot be
 # found any more keeps its row, and what is archived of it.
 ADD = """INSERT INTO file (path, output, named, size_bytes, mtime_ns, state)
@@ -55,7 +65,7 @@ REFUSE_SHARED_NAMES = """UPDATE file SET state = 'failed', error_class = 'Option
     AND id != (SELECT first FROM shared WHERE shared.output = file.output)"""
 
 ITEM = """SELECT id, path, output, named, attempts, content_hash, pixel_hash, output_hash,
-    output_bytes FROM file"""
+    output_bytes, mtime_ns FROM file"""
 
 DONE = """UPDATE file SET state = 'done', attempts = attempts + ?, seconds = ?, size_bytes = ?,
     mtime_ns = ?, content_hash = ?, pixel_hash = ?, output_bytes = ?, output_hash = ?,
@@ -72,8 +82,24 @@ DIED = """UPDATE file SET attempts = attempts + ?, error_class = ?, error = ?, t
 TOTALS = """SELECT count(*), coalesce(sum(size_bytes), 0), coalesce(sum(output_bytes), 0),
     coalesce(sum(pixel_bytes), 0), coalesce(sum(seconds), 0), coalesce(sum(verified), 0),
     min(ratio), max(ratio) FROM file WHERE state = 'done'"""
+# Figures that no build writes, by type or size.
+IMPOSSIBLE = """SELECT id FROM file WHERE state = 'done' AND NOT coalesce(
+    typeof(size_bytes) = 'integer' AND size_bytes BETWEEN 0 AND 1 << 45
+    AND typeof(output_bytes) = 'integer' AND output_bytes BETWEEN 0 AND 1 << 45
+    AND typeof(pixel_bytes) = 'real' AND pixel_bytes BETWEEN 0 AND 1e15
+    AND typeof(ratio) = 'real' AND ratio BETWEEN 0 AND 1e12
+    AND typeof(seconds) = 'real' AND seconds BETWEEN 0 AND 1e9
+    AND verified IN (0, 1), 0) LIMIT 1"""
 FAILURES = """SELECT error_class, count(*), min(path), error FROM file WHERE state = 'failed'
     GROUP BY error_class ORDER BY count(*) DESC, error_class"""
+
+
+@cache
+def schema_rows() -> list[tuple[str, ...]]:
+    """What `READ_SCHEMA` gives of a manifest."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return connection.execute(READ_SCHEMA).fetchall()
 
 
 def path_to_sql(path: str) -> str | bytes:
@@ -85,6 +111,33 @@ def path_to_sql(path: str) -> str | bytes:
     return path
 
 
-def path_from_sql(value: str | bytes) -> str:
-    """A path as the system has it."""
-    return os.fsdecode(value) if isinstance(value, bytes) else value
+def path_from_sql(value: object) -> str:
+    """A path as the system has it; empty, which is none, where the value can be no path."""
+    if isinstance(value, bytes):
+        return os.fsdecode(value)
+    return value if isinstance(value, str) else ""
+
+
+def item_from_sql(row: tuple[Any, ...]) -> Item:
+    """An item of a row of `ITEM`.
+
+    A value of another type than it must have becomes one that is refused or absent, so that one
+    row that was tampered with costs no other.
+    """
+    number, path, output, named, attempts, content, pixels, output_hash, size_bytes, mtime_ns = row
+    return Item(
+        number,
+        path_from_sql(path),
+        path_from_sql(output),
+        bool(named),
+        _of_type(attempts, int) or 0,
+        _of_type(content, str),
+        _of_type(pixels, str),
+        _of_type(output_hash, str),
+        _of_type(size_bytes, int),
+        _of_type(mtime_ns, int),
+    )
+
+
+def _of_type(value: object, kind: type[T]) -> T | None:
+    return value if isinstance(value, kind) else None

@@ -1,7 +1,8 @@
-"""Names of restored files, as ``xrc decompress`` gives them."""
+"""Names of originals, and of restored files as ``xrc decompress`` gives them."""
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 
 from xraycodec.errors import OptionError
@@ -25,6 +26,17 @@ _IMAGE_SUFFIXES = frozenset(
         *(".jp2", ".j2k", ".j2c", ".jph", ".jhc"),
     )
 )
+
+_DICOM_UID = re.compile(r"[0-9]+(\.[0-9]+)+")  # PS3.5 9.1; a file's name in many archives
+_MACOS_METADATA = "._"  # of the file of which the rest is the name
+
+
+def is_image_name(path: str) -> bool:
+    """Whether a file must be an image by its name: its suffix says so, or it is a DICOM UID."""
+    name = PurePosixPath(path)
+    return not name.name.startswith(_MACOS_METADATA) and (
+        name.suffix.lower() in _IMAGE_SUFFIXES or _DICOM_UID.fullmatch(name.name) is not None
+    )
 
 
 def original_name(output: str) -> str:

@@ -8,8 +8,10 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from xraycodec.archive.modes import Origin
+from xraycodec.archive.naming import is_image_name
 from xraycodec.archive.places import is_url
-from xraycodec.errors import UnsupportedImageError
+from xraycodec.errors import CorruptImageError, UnsupportedImageError
 from xraycodec.files.dicomdir import MEDIA_STORAGE_DIRECTORY
 from xraycodec.files.signatures import HEAD_BYTES, sniff
 
@@ -25,13 +27,14 @@ class Original:
     Attributes:
         data: all of it; its first bytes alone if it was not wanted.
         no_image: why it is none, empty if it may be one.
-        size_bytes, mtime_ns: of the file.
+        size_bytes: of the file.
+        origin: its permissions and its time.
     """
 
     data: bytes
     no_image: str
     size_bytes: int
-    mtime_ns: int | None
+    origin: Origin
 
 
 def read_original(path: str, *, named: bool) -> Original:
@@ -39,13 +42,19 @@ def read_original(path: str, *, named: bool) -> Original:
 
     Raises:
         OSError: it cannot be read, or changed meanwhile.
+        CorruptImageError: it is empty or holds something else, and its name is that of an image.
         UnsupportedImageError: it is no regular file.
     """
     return _read_object(path, named=named) if is_url(path) else _read_file(path, named=named)
 
 
 def _read_file(path: str, *, named: bool) -> Original:
-    mode = Path(path).stat().st_mode
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError as error:
+        if not Path(path).is_symlink():
+            raise
+        raise FileNotFoundError(errno.ENOENT, "a symbolic link to nothing", path) from error
     if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
@@ -53,13 +62,14 @@ def _read_file(path: str, *, named: bool) -> Original:
     with Path(path).open("rb", buffering=0) as file:
         before = os.fstat(file.fileno())
         data = file.read(HEAD_BYTES)
-        no_image = _no_image(data)
+        no_image = _no_image(data, path)
         if named or not no_image:
             data += file.readall()
         after = os.fstat(file.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise OSError(errno.EAGAIN, "it changed while it was read", path)
-    return Original(data, no_image, before.st_size, before.st_mtime_ns)
+    origin = Origin(path, before.st_mode, before.st_mtime_ns)
+    return Original(data, no_image, before.st_size, origin)
 
 
 def _read_object(url: str, *, named: bool) -> Original:
@@ -68,17 +78,20 @@ def _read_object(url: str, *, named: bool) -> Original:
     size_bytes, mtime_ns = object_info(url)
     if size_bytes is not None and size_bytes > _WHOLE_OBJECT_BYTES and not named:
         head = read_object(url, HEAD_BYTES)
-        if no_image := _no_image(head):
-            return Original(head, no_image, size_bytes, mtime_ns)
+        if no_image := _no_image(head, url):
+            return Original(head, no_image, size_bytes, Origin(mtime_ns=mtime_ns))
     data = read_object(url)
     if size_bytes is not None and len(data) != size_bytes:
         raise OSError(errno.EAGAIN, "it changed while it was read", url)
-    return Original(data, _no_image(data), len(data), mtime_ns)
+    return Original(data, _no_image(data, url), len(data), Origin(mtime_ns=mtime_ns))
 
 
-def _no_image(head: bytes) -> str:
+def _no_image(head: bytes, path: str) -> str:
     found = sniff(head[:HEAD_BYTES])
     if found is None:
+        if is_image_name(path):
+            what = "no image format is recognised in it" if head else "the file is empty"
+            raise CorruptImageError(f"{what}, and it has the name of an image")
         return "no image file"
     if found == "dicom" and MEDIA_STORAGE_DIRECTORY.encode() in head[:_DICOMDIR_HEAD_BYTES]:
         return "a DICOMDIR, whose files speak for themselves"

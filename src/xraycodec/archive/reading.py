@@ -9,14 +9,57 @@ from pathlib import Path
 from xraycodec.archive.failures import Task
 from xraycodec.archive.manifest import DEFAULT_NAME, Manifest
 from xraycodec.archive.naming import original_name
+from xraycodec.archive.places import Place, is_url, place_for, without_scheme
 from xraycodec.archive.records import Failure, Item, Outcome, State
 from xraycodec.archive.run import Stopping, Workforce, claims, drive
+from xraycodec.errors import OptionError
+
+_READER = "reader"
 
 
-def manifest_of(archive: str) -> Path:
-    """Path of the manifest of an archive that is named by it or by its folder."""
-    path = Path(archive)
+def manifest_of(archive: str, manifest: str | None = None) -> Path:
+    """Path of an archive's manifest.
+
+    Args:
+        archive: its folder, or its manifest, as a user named it.
+        manifest: what the user said of the manifest beside that.
+
+    Raises:
+        OptionError: an archive in an object store, of which the manifest was not named.
+    """
+    if manifest is not None:
+        return Path(manifest)
+    if is_url(archive):
+        raise OptionError(f"{archive} is no folder on a disk; say --manifest")
+    path = Path(without_scheme(archive))
     return path / DEFAULT_NAME if path.is_dir() else path
+
+
+def source_of(manifest: Manifest, archive: str | None = None) -> Place:
+    """The place that an archive's files are read from.
+
+    It is named by the user: what the manifest says could send a reader of somebody else's archive
+    to any folder or host.
+
+    Args:
+        manifest: of the archive.
+        archive: its folder or URL; ``None`` where its manifest lies in it.
+
+    Raises:
+        OptionError: the manifest is of an archive elsewhere, and ``archive`` is ``None``; or a URL
+            that cannot be used.
+    """
+    if archive is not None:
+        return place_for(archive, _READER)
+    target = manifest.setting("target")
+    if target is None:
+        raise OptionError(f"{manifest.path}: no run has got as far as to name the archive")
+    if target != ".":
+        raise OptionError(
+            f"{manifest.path} is the manifest of {target}, which is not its folder; to read from"
+            f" there, name that as the archive, with --manifest {manifest.path}"
+        )
+    return place_for(str(manifest.path.parent), _READER)
 
 
 def selected(manifest: Manifest, patterns: Sequence[str]) -> Iterator[Item]:

@@ -45,6 +45,7 @@ class Item:
         attempts: made so far.
         content_hash, pixel_hash, output_hash, output_bytes: of what is archived, ``None`` where
             nothing is.
+        mtime_ns: of the original, ``None`` where it is not known.
     """
 
     id: int
@@ -56,6 +57,7 @@ class Item:
     pixel_hash: str | None
     output_hash: str | None
     output_bytes: int | None
+    mtime_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

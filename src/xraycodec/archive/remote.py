@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 
-from xraycodec.archive.places import Place
-from xraycodec.errors import OptionError
+from xraycodec.archive.modes import NO_ORIGIN, Origin
+from xraycodec.archive.places import Place, check_name
+from xraycodec.errors import CorruptError, OptionError
 
 _NS = 1_000_000_000
 ATOMIC_SCHEMES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"))
@@ -23,8 +25,11 @@ def filesystem(url: str) -> tuple[Any, str]:
     Credentials and endpoints are those of fsspec's configuration and of the library behind it.
 
     Raises:
-        OptionError: no such scheme, or its library is not installed.
+        OptionError: no such scheme, its library is not installed, or a URL that chains others:
+            one in a listing or a list could then reach any host.
     """
+    if "::" in url:
+        raise OptionError(f"{url}: URLs that chain others by :: are refused")
     try:
         from fsspec.core import url_to_fs
     except ImportError:
@@ -32,7 +37,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     try:
         # A listing that is kept would grow with the archive, and not show what others wrote.
         system, path = url_to_fs(url, use_listings_cache=False)
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # whatever the library of the scheme makes of it
         raise OptionError(f"{url}: {error}") from error
     return system, path
 
@@ -100,23 +105,31 @@ class RemotePlace(Place):
             )
 
     def size_bytes(self, name: str) -> int | None:
+        url, system, path = self._object(name)
         try:
-            return object_info(self._url(name))[0] or 0
+            with as_os_errors(url):
+                return system.info(path).get("size") or 0
         except FileNotFoundError:
             return None
 
-    def read(self, name: str) -> bytes:
-        return read_object(self._url(name))
+    def read(self, name: str, size_bytes: int | None = None) -> bytes:
+        url, system, path = self._object(name)
+        end = None if size_bytes is None else size_bytes + 1
+        with as_os_errors(url):
+            data: bytes = system.cat_file(path, start=None, end=end)
+        if size_bytes not in (None, len(data)):
+            raise CorruptError(f"{name} has not the {size_bytes} bytes that the manifest has")
+        return data
 
-    def write(self, name: str, data: bytes, *, replace: bool) -> None:
+    def write(self, name: str, data: bytes, *, replace: bool, origin: Origin = NO_ORIGIN) -> None:
         """Put an object and look at what arrived: its MD5 if the store tells it, else its bytes.
 
         Raises:
             ConnectionError: the store holds something else, which is removed.
+            OptionError: the name leads out of the prefix.
             OSError: it cannot be reached, or refuses.
         """
-        url = self._url(name)
-        system, path = filesystem(url)
+        url, system, path = self._object(name)
         with as_os_errors(url):
             system.pipe_file(path, data)
             info = system.info(path)
@@ -129,8 +142,11 @@ class RemotePlace(Place):
                 system.rm_file(path)
                 raise ConnectionError(f"{url}: the store holds other bytes than were sent")
 
-    def clean(self) -> None:
-        """There is nothing to remove: an object that did not arrive whole is none."""
+    def _object(self, name: str) -> tuple[str, Any, str]:
+        """An object's URL, to be named by; its file system; and its path there.
 
-    def _url(self, name: str) -> str:
-        return f"{self.root}/{name}"
+        The path is not parsed out of the URL, in which a name could say more than a name.
+        """
+        check_name(name, PurePosixPath)
+        system, root = filesystem(self.root)
+        return f"{self.root}/{name}", system, f"{root.rstrip('/')}/{name}"

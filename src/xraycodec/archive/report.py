@@ -10,6 +10,7 @@ from typing import Any
 
 from xraycodec.archive import manifest_sql as sql
 from xraycodec.archive.manifest import Manifest
+from xraycodec.errors import CorruptError
 
 DEFAULT_PRICE = 23.0
 DEFAULT_CURRENCY = "USD"
@@ -41,18 +42,23 @@ def summarise(manifest: Manifest, price: Price) -> dict[str, Any]:
 
     Sizes are of files in bytes, ``pixel_bytes`` is of pixels at their bits stored, and ratios are
     of these to the whole ``.xrc`` file, as ``xrc compress`` prints them.
+
+    Raises:
+        CorruptError: the manifest is damaged, or has figures that no build writes.
     """
+    for (number,) in manifest.query(sql.IMPOSSIBLE):
+        raise CorruptError(f"{manifest.path}: row {number} has figures that no build writes")
     counts = manifest.counts()
     row = next(manifest.query(sql.TOTALS))
     done, size_bytes, output_bytes, pixel_bytes, seconds, verified, lowest, highest = row
-    choice = manifest.setting("codec") or {"name": None, "settings": {}}
+    codec, settings = manifest.codec() or (None, {})
     return {
         "manifest": os.fspath(manifest.path),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "xraycodec": manifest.setting("xraycodec"),
         "target": manifest.setting("target"),
-        "codec": choice["name"],
-        "settings": choice["settings"],
+        "codec": codec,
+        "settings": settings,
         "files": {state.value: count for state, count in counts.items()},
         "verified": verified,
         "size_bytes": size_bytes,

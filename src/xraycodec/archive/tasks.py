@@ -76,7 +76,7 @@ class Compressing:
 
     choice: CodecChoice
     target: Place | None
-    verify: bool = False
+    verify: bool = True
     force: bool = False
 
     def do(self, item: Item) -> Compressed | Unchanged | Skipped:
@@ -85,7 +85,7 @@ class Compressing:
             return Skipped(original.no_image, original.size_bytes)
         content_hash = digest(original.data)
         if self.target and content_hash == item.content_hash and self._has(self.target, item):
-            return Unchanged(original.size_bytes, original.mtime_ns)
+            return Unchanged(original.size_bytes, original.origin.mtime_ns)
         image = decode(original.data, item.path)
         try:
             data = compress(image, self.choice.codec)
@@ -94,10 +94,16 @@ class Compressing:
         if self.verify:
             _verify(data, image)
         if self.target:
-            self.target.put(item.output, data, earlier=item.output_hash, force=self.force)
+            self.target.put(
+                item.output,
+                data,
+                earlier=item.output_hash,
+                force=self.force,
+                origin=original.origin,
+            )
         return Compressed(
             size_bytes=original.size_bytes,
-            mtime_ns=original.mtime_ns,
+            mtime_ns=original.origin.mtime_ns,
             content_hash=content_hash,
             pixel_hash=parse(data).pixel_hash.hex(),
             output_bytes=len(data),
@@ -119,24 +125,22 @@ class Checking:
 
     Attributes:
         source: folder of the archive.
-        decode: decode it, too.
+        decode: restore what it holds, too, as `Extracting` does, but for the writing.
     """
 
     source: Place
     decode: bool = True
 
     def do(self, item: Item) -> Checked:
-        data = self.source.read(item.output)
+        data = _read(self.source, item)
         if digest(data) != item.output_hash:
-            raise CorruptError(
-                f"{item.output} has {len(data)} bytes that are not the {item.output_bytes} bytes"
-                " that were written"
-            )
+            raise CorruptError(f"{item.output} has other bytes than were written")
         if not self.decode:
             return Checked(None)
-        found = verify(data, threads=ONE_THREAD)
-        _check_pixel_hash(data, item)
-        return Checked(found.identical)
+        image, identical = _decompressed(data, item)
+        if image.dicom is not None:
+            _restored(image, "dicom")
+        return Checked(identical)
 
 
 @dataclass(frozen=True)
@@ -158,34 +162,45 @@ class Extracting:
     force: bool = False
 
     def do(self, item: Item) -> Extracted:
+        data = _read(self.source, item)
+        image, identical = _decompressed(data, item)
         name = restored_name(item.output, self.format)
-        data = self.source.read(item.output)
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
-            image = decompress(data, threads=ONE_THREAD)
-        drifted = any(issubclass(warning.category, PixelDriftWarning) for warning in seen)
-        _check_pixel_hash(data, item)
         chosen = self.format or format_for(name, image)
-        restored = self._encode(image, chosen)
-        self.target.put(name, restored, earlier=None, force=self.force)
-        return Extracted(name, chosen, len(restored), not drifted)
-
-    def _encode(self, image: XRay, chosen: str) -> bytes:
-        if chosen != "dicom":
-            return encode(image, chosen)
-        from xraycodec.files.dicom_writer import to_data_set, to_file
-
-        return to_file(to_data_set(image, uid_policy=self.uid_policy))
+        restored = _restored(image, chosen, self.uid_policy)
+        origin = self.source.origin(item.output, item.mtime_ns)
+        self.target.put(name, restored, earlier=None, force=self.force, origin=origin)
+        return Extracted(name, chosen, len(restored), identical)
 
 
 def _verify(data: bytes, image: XRay) -> None:
     if not verify(data, original=image, threads=ONE_THREAD).identical:
         raise CorruptError("verification failed: decoding gave other pixels")
+    if image.dicom is not None:  # which is equal to the decoded one
+        _restored(image, "dicom")
 
 
-def _check_pixel_hash(data: bytes, item: Item) -> None:
+def _read(source: Place, item: Item) -> bytes:
+    if item.output_bytes is None:
+        raise CorruptError(f"the manifest has no size for {item.output}")
+    return source.read(item.output, item.output_bytes)
+
+
+def _decompressed(data: bytes, item: Item) -> tuple[XRay, bool]:
+    """The image of a file, and whether its pixels are those that the encoder had."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        image = decompress(data, threads=ONE_THREAD)
     found = parse(data).pixel_hash.hex()
     if found != item.pixel_hash:
         raise CorruptError(
             f"{item.output} holds pixels of hash {found}; the manifest has {item.pixel_hash}"
         )
+    return image, not any(issubclass(each.category, PixelDriftWarning) for each in seen)
+
+
+def _restored(image: XRay, chosen: str, uid_policy: UidPolicy = "standard") -> bytes:
+    if chosen != "dicom":
+        return encode(image, chosen)
+    from xraycodec.files.dicom_writer import to_data_set, to_file
+
+    return to_file(to_data_set(image, uid_policy=uid_policy))

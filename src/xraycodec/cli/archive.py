@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xraycodec.archive.estimate import Estimate
     from xraycodec.archive.run import Workforce
     from xraycodec.archive.scanning import Request
-    from xraycodec.archive.tasks import CodecChoice
+    from xraycodec.archive.tasks import Compressing
 
 _DEFAULT_SAMPLE = 200
 
@@ -70,7 +70,10 @@ archive.add_command(report)
 @codec_options.iterations
 @codec_options.tile
 @click.option(
-    "--verify", is_flag=True, help="Decode each output and compare it before it gets its name."
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Restore each output and compare it with its original before it gets its name.",
 )
 @click.option(
     "--retry-failed",
@@ -120,8 +123,10 @@ def build(
     """Compress many files into an archive.
 
     An INPUT is a folder, a file, or a URL that fsspec knows, such as s3://bucket/prefix. Below
-    folders and prefixes, files that are no images are passed over. a/chest.dcm below an INPUT
-    becomes a/chest.dcm.xrc below the folder of -o.
+    folders and prefixes, files that are no images are passed over, unless their names say that
+    they are: an empty or overwritten chest.dcm fails, as does a link to nothing. a/chest.dcm below
+    an INPUT becomes a/chest.dcm.xrc below the folder of -o, with the permissions and the time of
+    its original.
 
     Run it again to go on after it was stopped or killed, and to add what is new: files that are
     done are not read again unless their size or time changed. --force goes on with another codec
@@ -129,7 +134,7 @@ def build(
     """
     from xraycodec.archive.build import Building, Watching, build, manifest_path
     from xraycodec.archive.scanning import Request
-    from xraycodec.archive.tasks import CodecChoice
+    from xraycodec.archive.tasks import CodecChoice, Compressing
 
     chosen = CodecChoice.of(codec_options.codec_asked_for(codec, threads=1))
     if not inputs and not list_files:
@@ -145,7 +150,8 @@ def build(
                 jobs, scheduler, attempts, batch, (*inputs, output or "")
             )
             if dry_run:
-                return _dry_run(request, chosen, force_of, sample, printer)
+                task = Compressing(chosen, None, verify)
+                return _dry_run(request, task, force_of, sample, printer)
             path = manifest_path(request.target, manifest)
             with Stopper() as stopper, printer.progress("archive") as progress:
                 outcomes = OutcomePrinter(printer, progress)
@@ -183,18 +189,16 @@ def _say(built: Built, path: str, printer: Report) -> None:
 
 
 def _dry_run(
-    request: Request, choice: CodecChoice, workforce: Workforce, count: int, printer: Report
+    request: Request, task: Compressing, workforce: Workforce, count: int, printer: Report
 ) -> int:
     from xraycodec.archive.estimate import estimate, pick
     from xraycodec.archive.reading import work_through
     from xraycodec.archive.scanning import scan
-    from xraycodec.archive.tasks import Compressing
 
     picked = pick(scan(request, printer.error), count)
     with Stopper() as stopper, printer.progress("sample") as progress:
         outcomes = OutcomePrinter(printer, progress, keep=True)
         outcomes.total = len(picked.items)
-        task = Compressing(choice, None)
         work_through(picked.items, len(picked.items), task, workforce, outcomes, stopper)
     found = estimate(picked, outcomes.kept)
     printer.result("estimate", _estimate_text(found), _estimate_values(found))

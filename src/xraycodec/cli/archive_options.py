@@ -23,6 +23,14 @@ def manifest(function: F) -> F:
     )(function)
 
 
+def elsewhere(function: F) -> F:
+    return click.option(
+        "--manifest",
+        metavar="FILE",
+        help="The manifest, where it is not in the archive; ARCHIVE is then the folder or the URL.",
+    )(function)
+
+
 def archive(function: F) -> F:
     return click.argument("archive", metavar="ARCHIVE")(function)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,6 +32,7 @@ def _errors() -> Iterator[None]:
 @click.command()
 @archive_options.archive
 @archive_options.patterns
+@archive_options.elsewhere
 @click.option("--quick", is_flag=True, help="Compare the bytes of files only; decode nothing.")
 @click.option(
     "--requeue",
@@ -44,6 +44,7 @@ def _errors() -> Iterator[None]:
 def verify(
     archive: str,
     patterns: tuple[str, ...],
+    manifest: str | None,
     quick: bool,
     requeue: bool,
     jobs: int | None,
@@ -56,27 +57,28 @@ def verify(
 ) -> int:
     """Compare the files of an archive with its manifest.
 
-    ARCHIVE is its folder or its manifest. Every file that was finished, or whose original's name
-    matches a PATTERN ("a/*.dcm"), is read: its SHA-256 must be the one that was written, it must
-    decode, and its pixels must have the hash that the manifest keeps.
+    ARCHIVE is its folder or the manifest in it. Every file that was finished, or whose original's
+    name matches a PATTERN ("a/*.dcm"), is read: its SHA-256 must be the one that was written, it
+    must decode, its pixels must have the hash that the manifest keeps, and a DICOM original must
+    come out as a file that xrc archive extract can write.
     """
-    from xraycodec.archive.build import source_of
     from xraycodec.archive.lock import locked
     from xraycodec.archive.manifest import Manifest
     from xraycodec.archive.places import digest
-    from xraycodec.archive.reading import manifest_of, selected, work_through
+    from xraycodec.archive.reading import manifest_of, selected, source_of, work_through
     from xraycodec.archive.records import Failure, Item, Outcome, State
     from xraycodec.archive.tasks import Checking
 
     printer = Report(as_json, quiet, verbose)
     checked = 0
     with _errors(), ExitStack() as stack:
-        path = manifest_of(archive)
-        if requeue:
+        path = manifest_of(archive, manifest)
+        writes = requeue and path.is_file()
+        if writes:
             stack.enter_context(locked(path))
-        manifest = stack.enter_context(Manifest(path, write=requeue))
-        source = source_of(manifest)
-        files = manifest.counts()[State.DONE]
+        opened = stack.enter_context(Manifest(path, write=writes))
+        source = source_of(opened, manifest and archive)
+        files = opened.counts()[State.DONE]
         stopper = stack.enter_context(Stopper())
         show = OutcomePrinter(printer, stack.enter_context(printer.progress("verify")))
         show.total = files
@@ -87,12 +89,17 @@ def verify(
             show(item, outcome)
             failure = outcome.result
             if requeue and isinstance(failure, Failure) and failure.kind == "final":
-                there = source.size_bytes(item.output) is not None
-                manifest.requeue(item.id, digest(source.read(item.output)) if there else None)
+                try:
+                    there = source.size_bytes(item.output) is not None
+                    found = digest(source.read(item.output)) if there else None
+                except (XrayCodecError, OSError) as error:
+                    printer.note(item.path, f"not queued again: {error}")
+                else:
+                    opened.requeue(item.id, found)
 
         force = archive_options.workforce_for(jobs, scheduler, attempts, batch, (source.root,))
         task = Checking(source, decode=not quick)
-        work_through(selected(manifest, patterns), files, task, force, on_outcome, stopper)
+        work_through(selected(opened, patterns), files, task, force, on_outcome, stopper)
     values = {"checked": checked, "failed": printer.failed}
     printer.result(str(path), f"{checked} files checked, {printer.failed} failed", values)
     return stopper.exit_code or printer.exit_code
@@ -101,6 +108,7 @@ def verify(
 @click.command()
 @archive_options.archive
 @archive_options.patterns
+@archive_options.elsewhere
 @click.option(
     "-o", "--output", required=True, metavar="PATH", help="Folder or URL that gets the images."
 )
@@ -123,6 +131,7 @@ def verify(
 def extract(
     archive: str,
     patterns: tuple[str, ...],
+    manifest: str | None,
     output: str,
     force: bool,
     file_format: str | None,
@@ -137,34 +146,35 @@ def extract(
 ) -> int:
     """Restore images from an archive.
 
-    ARCHIVE is its folder or its manifest. Every image, or those whose original's name matches a
-    PATTERN ("a/*.dcm"), is written below the folder of -o as xrc decompress would write it. Files
-    that are there with the same content are left; of other content, they are errors without -f.
+    ARCHIVE is its folder or the manifest in it. Every image, or those whose original's name matches
+    a PATTERN ("a/*.dcm"), is written below the folder of -o as xrc decompress would write it, with
+    the permissions and the time of its original. Files that are there with the same content are
+    left; of other content, they are errors without -f.
     """
-    from xraycodec.archive.build import source_of
     from xraycodec.archive.manifest import Manifest
-    from xraycodec.archive.places import place_for
-    from xraycodec.archive.reading import manifest_of, selected, work_through
+    from xraycodec.archive.modes import mode_of_root
+    from xraycodec.archive.places import is_url, place_for
+    from xraycodec.archive.reading import manifest_of, selected, source_of, work_through
     from xraycodec.archive.records import State
     from xraycodec.archive.tasks import Extracting
+    from xraycodec.archive.temporaries import new_owner
 
     printer = Report(as_json, quiet, verbose)
     with _errors(), ExitStack() as stack:
-        path = manifest_of(archive)
-        manifest = stack.enter_context(Manifest(path))
-        source = source_of(manifest)
-        owner = f"x{manifest.setting('id') or secrets.token_hex(8)}"
-        target = place_for(output, owner)
-        target.clean()
-        stack.callback(target.clean)
-        files = manifest.counts()[State.DONE]
+        path = manifest_of(archive, manifest)
+        opened = stack.enter_context(Manifest(path))
+        source = source_of(opened, manifest and archive)
+        target = place_for(output, new_owner())
+        local = () if is_url(source.root) else (Path(source.root),)
+        stack.enter_context(target.writing(mode_of_root(local)))
+        files = opened.counts()[State.DONE]
         stopper = stack.enter_context(Stopper())
         show = OutcomePrinter(printer, stack.enter_context(printer.progress("extract")))
         show.total = files
         places = (source.root, target.root)
         workers = archive_options.workforce_for(jobs, scheduler, attempts, batch, places)
         task = Extracting(source, target, file_format, uid_policy, force)
-        stopped = work_through(selected(manifest, patterns), files, task, workers, show, stopper)
+        stopped = work_through(selected(opened, patterns), files, task, workers, show, stopper)
     if stopped:
         printer.error(output, f"stopped: {stopped.message}")
     done = show.done - printer.failed

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xraycodec.errors import CorruptImageError, UnsupportedImageError
 from xraycodec.files.checks import damage_as_corrupt
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+Problem = Callable[[str, Exception], None]
 
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 
@@ -45,11 +52,16 @@ def is_dicomdir(path: Path) -> bool:
     return head[128:132] == b"DICM" and _CLASS_ELEMENT in head
 
 
-def files_of(dicomdir: Path) -> list[DirectoryFile]:
+def files_of(dicomdir: Path, on_problem: Problem | None = None) -> list[DirectoryFile]:
     """List the files of a file set, in the order of the directory records, each once.
 
     File IDs are upper case, but what mounted a medium or copied it may have changed that: a name
     that is not there is looked for in other cases.
+
+    Args:
+        dicomdir: the DICOMDIR.
+        on_problem: called with its path for each directory record whose File ID cannot be used,
+            and the others are listed all the same; without it, such a record is an error.
 
     Raises:
         CorruptImageError: it cannot be parsed, or a File ID leads out of the file set.
@@ -69,15 +81,29 @@ def files_of(dicomdir: Path) -> list[DirectoryFile]:
         if "DirectoryRecordSequence" not in dataset:
             raise CorruptImageError("the DICOMDIR has no directory records")
         for number, record in enumerate(dataset.DirectoryRecordSequence):
-            file_id = record.get("ReferencedFileID")
-            if not file_id:
-                continue
-            names = [file_id] if isinstance(file_id, str) else [str(name) for name in file_id]
-            _check_names(names, number)
-            path = _find(folder, names)
-            kind = str(record.get("DirectoryRecordType", "") or "")
-            found.setdefault(path, DirectoryFile(kind, path, path.relative_to(folder)))
+            try:
+                file = _file_of(record, number, folder)
+            except CorruptImageError as error:
+                if on_problem is None:
+                    raise
+                on_problem(str(dicomdir), error)
+            else:
+                if file is not None:
+                    found.setdefault(file.path, file)
     return list(found.values())
+
+
+def _file_of(record: Dataset, number: int, folder: Path) -> DirectoryFile | None:
+    """The file that a directory record names, if it does."""
+    with damage_as_corrupt(f"directory record {number}"):
+        file_id = record.get("ReferencedFileID")
+        if not file_id:
+            return None
+        names = [file_id] if isinstance(file_id, str) else [str(name) for name in file_id]
+        _check_names(names, number)
+        path = _find(folder, names)
+        kind = str(record.get("DirectoryRecordType", "") or "")
+        return DirectoryFile(kind, path, path.relative_to(folder))
 
 
 def _check_names(names: list[str], number: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xraycodec.errors import CorruptError
+from xraycodec.errors import CorruptError, OptionError
 
 SUFFIX = ".xrc"
 
@@ -44,8 +44,8 @@ def names_in(source: str | os.PathLike[str]) -> Iterator[str]:
             of ``xrc archive``, for every file that is finished, in the manifest's order.
 
     Raises:
-        OptionError, CorruptError: a file that is no manifest, or one that names files outside of
-            its archive.
+        OptionError, CorruptError: a file that is no manifest, one of an archive elsewhere, or one
+            that names files outside of its archive.
         OSError: the folder cannot be read.
     """
     if Path(source).is_file():
@@ -59,15 +59,18 @@ def names_in(source: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def _names_of_archive(path: Path) -> Iterator[str]:
-    from xraycodec.archive.build import source_of
     from xraycodec.archive.manifest import Manifest
+    from xraycodec.archive.places import check_name
+    from xraycodec.archive.reading import source_of
     from xraycodec.archive.records import State
 
     with Manifest(path) as manifest:
         root = source_of(manifest).root
         for item in manifest.items(State.DONE):
-            if item.output.startswith("/") or ".." in item.output.split("/"):
-                raise CorruptError(f"{path}: the name {item.output!r} leads out of the archive")
+            try:
+                check_name(item.output)
+            except OptionError as error:
+                raise CorruptError(f"{path}: {error}") from error
             yield f"{root}/{item.output}"
 
 
