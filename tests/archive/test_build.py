@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -28,7 +30,9 @@ from archive_running import (
 from xraycodec import decompress
 from xraycodec.archive.manifest import Manifest
 from xraycodec.archive.records import State
+from xraycodec.codecs.base import Codec
 from xraycodec.files import encode
+from xraycodec.image import XRay
 
 
 @pytest.fixture
@@ -152,6 +156,93 @@ def test_what_is_no_image_is_passed_over_below_folders_only(tree: Path) -> None:
     named = build(tree / "notes.txt", "-o", tree.with_name("other"), jobs=0)
     assert named.exit_code == 1
     assert "UnsupportedImageError: no known image format" in named.stderr
+
+
+def test_what_is_an_image_by_its_name_fails(tree: Path) -> None:
+    (tree / "ward0" / "empty.dcm").touch()
+    (tree / "ward0" / "1.2.840.10008.1").touch()
+    (tree / "ward0" / "overwritten.DCM").write_bytes(bytes(5000))
+    (tree / "ward0" / "dangling.dcm").symlink_to("gone.dcm")
+    (tree / "ward0" / "itself.dcm").symlink_to("itself.dcm")
+    (tree / "ward0" / "._chest.dcm").write_bytes(b"macOS wrote this")
+    (tree / "ward0" / "notes.txt").touch()
+    os.mkfifo(tree / "ward0" / "pipe.dcm")
+    result = build(tree, "-o", tree.with_name("out"), "--json", jobs=0)
+    assert result.exit_code == 1
+    lines = json_lines(result)
+    assert lines[-1]["files"] == {"pending": 0, "running": 0, "done": 10, "failed": 5, "skipped": 2}
+    assert {Path(each["input"]).name: each["error"] for each in lines[:-1] if "error" in each} == {
+        "empty.dcm": "CorruptImageError: the file is empty, and it has the name of an image",
+        "1.2.840.10008.1": "CorruptImageError: the file is empty, and it has the name of an image",
+        "overwritten.DCM": "CorruptImageError: no image format is recognised in it, and it has the"
+        " name of an image",
+        "dangling.dcm": "FileNotFoundError: a symbolic link to nothing",
+        "itself.dcm": f"OSError: {os.strerror(errno.ELOOP)}",
+    }
+    manifest = rows(tree.with_name("out") / "archive.sqlite3")
+    failed = {name for name, row in manifest.items() if row["state"] == "failed"}
+    assert len(failed) == 5
+    assert "ward0/dangling.dcm.xrc" in failed
+
+
+def test_every_output_is_verified_unless_told_otherwise(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xraycodec.archive import tasks
+
+    made = tasks.compress
+
+    def other(image: XRay, codec: Codec) -> bytes:
+        return made(XRay(image.pixels ^ 1, image.bits_stored), codec)
+
+    monkeypatch.setattr(tasks, "compress", other)
+    out = tree.with_name("out")
+    result = build(tree, "-o", out, jobs=0)
+    assert result.exit_code == 1
+    assert result.stderr.count("differs by 1 from the original") == 10
+    assert outputs(out) == {}
+    unverified = tree.with_name("unverified")
+    assert build(tree, "-o", unverified, "--no-verify", jobs=0).exit_code == 0
+    assert {row["verified"] for row in rows(unverified / "archive.sqlite3").values()} == {0}
+
+
+def test_permissions_and_times_go_in_and_come_out(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        tree = make_tree(tmp_path / "in", 2)
+        private, public = tree / "ward0" / "chest000.png", tree / "ward1" / "chest001.png"
+        private.chmod(0o600)
+        public.chmod(0o644)
+        (tree / "ward0").chmod(0o700)
+        tree.chmod(0o750)
+        for path, day in ((private, 10**18), (public, 2 * 10**17 + 123)):
+            os.utime(path, ns=(day, day))
+        out, back = tmp_path / "out", tmp_path / "back"
+        assert build(tree, "-o", out).exit_code == 0
+        assert run("extract", out, "-o", back, "--jobs", 0).exit_code == 0
+    finally:
+        os.umask(before)
+
+    def attributes(root: Path, suffix: str) -> list[tuple[int, int | None]]:
+        files = [Path(f"{root / path.relative_to(tree)}{suffix}") for path in (private, public)]
+        folders = [root, root / "ward0", root / "ward1"]
+        return [
+            *((stat.S_IMODE(path.stat().st_mode), path.stat().st_mtime_ns) for path in files),
+            *((stat.S_IMODE(path.stat().st_mode), None) for path in folders),
+        ]
+
+    expected = [
+        (0o600, 10**18),
+        (0o644, 2 * 10**17 + 123),
+        (0o750, None),
+        (0o700, None),
+        (0o755, None),
+    ]
+    assert attributes(tree, "") == expected
+    assert attributes(out, ".xrc") == expected
+    assert attributes(back, "") == expected
+    for name in ("archive.sqlite3", "archive.sqlite3.lock"):
+        assert stat.S_IMODE((out / name).stat().st_mode) == 0o600
 
 
 def test_an_archive_in_the_folder_of_its_originals(tree: Path) -> None:

@@ -70,6 +70,7 @@ def _compressed(**values: Any) -> Compressed:
         all(isinstance(each, int | float) and each > 0 for each in numbers)
         and all(isinstance(each, str) for each in texts)
         and isinstance(result.mtime_ns, int | None)
+        and isinstance(result.verified, bool)
     ):
         raise TypeError("no outcome")
     return result

@@ -111,8 +111,8 @@ def path_to_sql(path: str) -> str | bytes:
     return path
 
 
-def path_from_sql(value: object) -> str:
-    """A path as the system has it; empty, which is none, where the value can be no path."""
+def text_from_sql(value: object) -> str:
+    """Text, or a path as the system has it; empty, which is no path, for any other value."""
     if isinstance(value, bytes):
         return os.fsdecode(value)
     return value if isinstance(value, str) else ""
@@ -127,8 +127,8 @@ def item_from_sql(row: tuple[Any, ...]) -> Item:
     number, path, output, named, attempts, content, pixels, output_hash, size_bytes, mtime_ns = row
     return Item(
         number,
-        path_from_sql(path),
-        path_from_sql(output),
+        text_from_sql(path),
+        text_from_sql(output),
         bool(named),
         _of_type(attempts, int) or 0,
         _of_type(content, str),

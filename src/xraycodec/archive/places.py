@@ -183,8 +183,7 @@ class LocalPlace(Place):
         sync_folder(path.parent)
 
     def origin(self, name: str, mtime_ns: int | None) -> Origin:
-        path = self._real(name)
-        return Origin(str(path), path.stat().st_mode, mtime_ns)
+        return Origin(str(Path(self.root, name)), self._real(name).stat().st_mode, mtime_ns)
 
     @contextlib.contextmanager
     def writing(self, mode: int = EVERYONE) -> Iterator[None]:

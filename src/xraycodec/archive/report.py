@@ -71,7 +71,12 @@ def summarise(manifest: Manifest, price: Price) -> dict[str, Any]:
         "seconds_per_file": round(seconds / done, 6) if done else None,
         "ratios": _histogram(manifest, lowest, highest),
         "failures": [
-            {"class": name, "files": count, "example": sql.path_from_sql(path), "error": error}
+            {
+                "class": sql.text_from_sql(name),
+                "files": count,
+                "example": sql.text_from_sql(path),
+                "error": sql.text_from_sql(error),
+            }
             for name, count, path, error in manifest.query(sql.FAILURES)
         ],
         "storage": {

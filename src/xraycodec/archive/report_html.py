@@ -28,7 +28,7 @@ def to_html(report: dict[str, Any]) -> str:
         "<h1>Archive report</h1>",
         f'<p class="note"><code>{_text(report["manifest"])}</code>, {_text(report["date"])},'
         f" xraycodec {_text(report['xraycodec'])}, codec {_text(report['codec'])}"
-        f"{escape(f' ({settings})') if settings else ''}</p>",
+        f"{_text(f' ({settings})') if settings else ''}</p>",
         "<h2>Files</h2>",
         _table(("state", "files"), [(state, f"{count:,}") for state, count in files.items()]),
         "<h2>Sizes</h2>",
