@@ -30,7 +30,9 @@ from archive_running import (
 from xraycodec import decompress
 from xraycodec.archive.manifest import Manifest
 from xraycodec.archive.records import State
+from xraycodec.archive.temporaries import TEMPORARIES
 from xraycodec.codecs.base import Codec
+from xraycodec.errors import CorruptImageError
 from xraycodec.files import encode
 from xraycodec.image import XRay
 
@@ -262,6 +264,47 @@ def test_dicom_goes_in_and_comes_out(tmp_path: Path) -> None:
     first = pydicom.dcmread(io.BytesIO(original))
     assert back == first
     assert back.file_meta == first.file_meta
+
+
+def test_a_dicom_original_that_cannot_be_written_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xraycodec.files import dicom_writer
+
+    for number in range(3):
+        path = tmp_path / "in" / f"{number}.dcm"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode(radiograph(number), "dicom"))
+    broken = pydicom.dcmread(tmp_path / "in" / "1.dcm").SOPInstanceUID
+    out, unverified = tmp_path / "out", tmp_path / "unverified"
+    assert build(tmp_path / "in", "-o", out, jobs=0).exit_code == 0
+    to_file = dicom_writer.to_file
+
+    def refuse(dataset: pydicom.Dataset) -> bytes:
+        if dataset.SOPInstanceUID == broken:
+            raise CorruptImageError("DICOM data set: an element cannot be written")
+        return to_file(dataset)
+
+    monkeypatch.setattr(dicom_writer, "to_file", refuse)
+    for arguments in (("verify", out), ("extract", out, "-o", tmp_path / "back")):
+        found = run(*arguments, "--jobs", 0)
+        assert found.exit_code == 1
+        assert found.stderr.count("an element cannot be written") == 1
+        assert f"{tmp_path / 'in' / '1.dcm'}: CorruptImageError" in found.stderr
+    assert run("verify", out, "--quick", "--jobs", 0).exit_code == 0
+    assert build(tmp_path / "in", "-o", tmp_path / "new", jobs=0).exit_code == 1
+    assert sorted(outputs(tmp_path / "new")) == ["0.dcm.xrc", "2.dcm.xrc"]
+    assert build(tmp_path / "in", "-o", unverified, "--no-verify", jobs=0).exit_code == 0
+
+
+def test_extract_removes_what_a_killed_one_left(tree: Path) -> None:
+    out = archived(tree)
+    temporaries = tree.with_name("back") / TEMPORARIES
+    temporaries.mkdir(parents=True)
+    (temporaries / f"{'0' * 16}.lock").touch()
+    (temporaries / f"{'0' * 16}-{'1' * 16}.tmp").write_bytes(b"part")
+    assert run("extract", out, "-o", tree.with_name("back"), "--jobs", 0).exit_code == 0
+    assert not temporaries.exists()
 
 
 def test_an_interrupt_ends_the_run_after_the_files_at_hand(tmp_path: Path) -> None:

@@ -146,7 +146,8 @@ def test_values_that_do_not_matter_for_reading(archive: Path) -> None:
     )
     change(
         archive,
-        "UPDATE file SET path = CAST(x'ff' AS TEXT) || output, mtime_ns = -1 << 63 WHERE output != ?",
+        "UPDATE file SET path = CAST(x'ff' AS TEXT) || output, mtime_ns = -1 << 63"
+        " WHERE output != ?",
         VICTIM,
     )
     for command in (("verify", archive), ("extract", archive, "-o", archive.with_name("back"))):
@@ -234,14 +235,17 @@ def test_a_view_in_place_of_the_files_is_refused(archive: Path) -> None:
 def test_an_index_that_does_not_fit_ends(archive: Path) -> None:
     """SQLite takes the index's word for the order of rows, which must not be asked for for ever."""
     with closing(sqlite3.connect(archive / "archive.sqlite3", isolation_level=None)) as connection:
+        ((said,),) = connection.execute(
+            "SELECT sql FROM sqlite_schema WHERE name = 'file_by_state'"
+        )
         connection.executescript("""
             DROP INDEX file_by_state;
             UPDATE file SET attempts = 100 + id;
             CREATE INDEX file_by_state ON file (state, attempts);
             PRAGMA writable_schema = ON;
-            UPDATE sqlite_schema SET sql = 'CREATE INDEX file_by_state ON file (state, id)'
-                WHERE name = 'file_by_state';
         """)
+        set_text = "UPDATE sqlite_schema SET sql = ? WHERE name = 'file_by_state'"
+        connection.execute(set_text, (said,))
     with Manifest(archive / "archive.sqlite3") as manifest:
         items = islice(manifest.items(State.DONE), 100)
         with pytest.raises(CorruptError, match="its index does not fit its table"):

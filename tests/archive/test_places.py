@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -103,6 +105,37 @@ def test_temporary_files_do_not_follow_a_link_out(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="by a symbolic link"):
         place.write("a", b"data", replace=False)
     assert sorted(outside.iterdir()) == sorted(left)
+
+
+HOLDER = """
+import pathlib, sys
+from xraycodec.archive.places import LocalPlace
+place = LocalPlace(sys.argv[1], sys.argv[2])
+with place.writing():
+    pathlib.Path(sys.argv[1], ".xrc-archive", sys.argv[2] + "-" + "a" * 16 + ".tmp").touch()
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_run_that_is_killed_loses_its_temporary_files_and_one_at_work_keeps_them(
+    tmp_path: Path,
+) -> None:
+    part = tmp_path / TEMPORARIES / f"{OTHER}-{'a' * 16}.tmp"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path), OTHER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"writing\n"
+        with LocalPlace(str(tmp_path), OWNER).writing():
+            pass
+        assert part.exists()
+        process.kill()
+    with LocalPlace(str(tmp_path), OWNER).writing():
+        assert not part.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_links_within_a_folder_are_followed(tmp_path: Path) -> None:
