@@ -163,7 +163,9 @@ def test_what_is_no_image_is_passed_over_below_folders_only(tree: Path) -> None:
 def test_what_is_an_image_by_its_name_fails(tree: Path) -> None:
     (tree / "ward0" / "empty.dcm").touch()
     (tree / "ward0" / "1.2.840.10008.1").touch()
-    (tree / "ward0" / "overwritten.DCM").write_bytes(bytes(5000))
+    (tree / "ward0" / "IM0001").write_bytes(bytes(5000))
+    (tree / "ward0" / "overwritten.DCM").write_bytes(b"text" * 1000)
+    (tree / "ward0" / "notes2").write_bytes(b"text")
     (tree / "ward0" / "dangling.dcm").symlink_to("gone.dcm")
     (tree / "ward0" / "itself.dcm").symlink_to("itself.dcm")
     (tree / "ward0" / "._chest.dcm").write_bytes(b"macOS wrote this")
@@ -172,18 +174,20 @@ def test_what_is_an_image_by_its_name_fails(tree: Path) -> None:
     result = build(tree, "-o", tree.with_name("out"), "--json", jobs=0)
     assert result.exit_code == 1
     lines = json_lines(result)
-    assert lines[-1]["files"] == {"pending": 0, "running": 0, "done": 10, "failed": 5, "skipped": 2}
+    assert lines[-1]["files"] == {"pending": 0, "running": 0, "done": 10, "failed": 6, "skipped": 3}
+    blank = "CorruptImageError: the file has no content, and it has the name of an image"
     assert {Path(each["input"]).name: each["error"] for each in lines[:-1] if "error" in each} == {
-        "empty.dcm": "CorruptImageError: the file is empty, and it has the name of an image",
-        "1.2.840.10008.1": "CorruptImageError: the file is empty, and it has the name of an image",
-        "overwritten.DCM": "CorruptImageError: no image format is recognised in it, and it has the"
-        " name of an image",
+        "empty.dcm": blank,
+        "1.2.840.10008.1": blank,
+        "IM0001": blank,
+        "overwritten.DCM": "CorruptImageError: the file is of no known format, and it has the name"
+        " of an image",
         "dangling.dcm": "FileNotFoundError: a symbolic link to nothing",
         "itself.dcm": f"OSError: {os.strerror(errno.ELOOP)}",
     }
     manifest = rows(tree.with_name("out") / "archive.sqlite3")
     failed = {name for name, row in manifest.items() if row["state"] == "failed"}
-    assert len(failed) == 5
+    assert len(failed) == 6
     assert "ward0/dangling.dcm.xrc" in failed
 
 

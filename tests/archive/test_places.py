@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -200,13 +201,30 @@ def test_a_file_is_like_its_origin(tmp_path: Path) -> None:
     (tmp_path / "in" / "patient" / "study").chmod(0o550)
     place = LocalPlace(str(tmp_path / "out"), OWNER)
     with place.writing(0o750):
-        place.write("p/s/a", b"", replace=False, origin=Origin(str(source), 0o104640, 10**18))
+        place.write(
+            "p/s/a", b"", replace=False, origin=Origin(str(source), 0o104640, mtime_ns=10**18)
+        )
     out = tmp_path / "out"
     assert mode_of(out) == 0o750
     assert mode_of(out / "p") == 0o700
     assert mode_of(out / "p" / "s") == 0o750  # its owner has to write to it
     assert mode_of(out / "p" / "s" / "a") == 0o640
     assert (out / "p" / "s" / "a").stat().st_mtime_ns == 10**18
+
+
+@pytest.mark.usefixtures("open_umask")
+@pytest.mark.parametrize(("mode", "kept"), [(0o640, 0o600), (0o664, 0o644), (0o777, 0o777)])
+def test_another_group_gets_no_more_than_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, kept: int
+) -> None:
+    def refuse(descriptor: int, user: int, group: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    place, theirs = LocalPlace(str(tmp_path), OWNER), os.getegid() + 1
+    place.write("ours", b"", replace=False, origin=Origin("", mode, os.getegid()))
+    place.write("theirs", b"", replace=False, origin=Origin("", mode, theirs))
+    assert (mode_of(tmp_path / "ours"), mode_of(tmp_path / "theirs")) == (mode, kept)
 
 
 @pytest.mark.usefixtures("open_umask")

@@ -20,13 +20,19 @@ class Origin:
     Attributes:
         path: of the local file; empty for an object. Folders that are made for the new file get no
             wider modes than the folders above this one.
-        mode: its permissions; ``None`` for an object, which has none.
+        mode, group: its permissions and the group that has them; ``None`` for an object, which has
+            neither.
         mtime_ns: the time that the new file gets; ``None`` for that of its writing.
     """
 
     path: str = ""
     mode: int | None = None
+    group: int | None = None
     mtime_ns: int | None = None
+
+    @classmethod
+    def of(cls, path: Path | str, found: os.stat_result, mtime_ns: int | None) -> Origin:
+        return cls(str(path), found.st_mode, found.st_gid, mtime_ns)
 
     def mode_for(self, path: Path, *, replace: bool) -> int | None:
         """Permissions of a new file, ``None`` for those that the umask leaves.
@@ -36,9 +42,10 @@ class Origin:
         mode = None if self.mode is None else self.mode & EVERYONE
         if replace:
             with suppress(FileNotFoundError):
-                replaced = path.lstat().st_mode
-                if stat.S_ISREG(replaced):
-                    mode = (EVERYONE if mode is None else mode) & replaced
+                replaced = path.lstat()
+                if stat.S_ISREG(replaced.st_mode):
+                    mode = EVERYONE if mode is None else mode
+                    mode &= _for_group(replaced, self.group)
         return mode
 
     def modes_above(self, count: int) -> list[int]:
@@ -51,17 +58,22 @@ class Origin:
 NO_ORIGIN = Origin()
 
 
-def set_attributes(descriptor: int, path: Path, mode: int | None, mtime_ns: int | None) -> None:
-    """Give an open file its permissions and its time.
+def set_attributes(descriptor: int, path: Path, mode: int | None, origin: Origin) -> None:
+    """Give an open file its group, its permissions and its time.
 
-    Some file systems keep neither: the file then stays its writer's alone, and of today.
+    Some file systems keep none of them: the file then stays its writer's alone, and of today.
     """
-    with suppress(OSError):
-        if mode is not None and hasattr(os, "fchmod"):
+    if mode is not None and hasattr(os, "fchmod"):
+        if origin.group is not None:
+            with suppress(OSError):
+                os.fchown(descriptor, -1, origin.group)
+            if os.fstat(descriptor).st_gid != origin.group:
+                mode = _without_group(mode)
+        with suppress(OSError):
             os.fchmod(descriptor, mode)
-    with suppress(OSError):
-        if mtime_ns is not None:
-            os.utime(path, ns=(mtime_ns, mtime_ns))
+    if origin.mtime_ns is not None:
+        with suppress(OSError):
+            os.utime(path, ns=(origin.mtime_ns, origin.mtime_ns))
 
 
 def make_folder(path: Path, mode: int) -> None:
@@ -81,6 +93,19 @@ def mode_of_root(inputs: Iterable[Path]) -> int:
 def _folder_mode(folder: Path) -> int:
     """Mode for a copy of a folder, which its owner must be able to write to."""
     try:
-        return stat.S_IMODE(folder.stat().st_mode) & EVERYONE | OWNER
+        return _for_group(folder.stat(), None) | OWNER
     except OSError:
         return OWNER
+
+
+def _for_group(found: os.stat_result, group: int | None) -> int:
+    """Permissions that a file of another group, ``None`` for the process's, may take over."""
+    if not hasattr(os, "getegid"):
+        return found.st_mode & EVERYONE
+    same = found.st_gid == (os.getegid() if group is None else group)
+    return found.st_mode & EVERYONE if same else _without_group(found.st_mode)
+
+
+def _without_group(mode: int) -> int:
+    """Permissions of which the group has no more than all others."""
+    return mode & 0o707 | mode & (mode & 0o007) << 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 
 from xraycodec.errors import OptionError
@@ -27,16 +26,24 @@ _IMAGE_SUFFIXES = frozenset(
     )
 )
 
-_DICOM_UID = re.compile(r"[0-9]+(\.[0-9]+)+")  # PS3.5 9.1; a file's name in many archives
-_MACOS_METADATA = "._"  # of the file of which the rest is the name
 
+def is_image_name(path: str, *, blank: bool) -> bool:
+    """Whether a name promises an image.
 
-def is_image_name(path: str) -> bool:
-    """Whether a file must be an image by its name: its suffix says so, or it is a DICOM UID."""
+    DICOM files often have no suffix: IM0001, I10, or a UID. Of a file without content, a name with
+    a digit and without suffix counts as one; README and LOCK do not. Hidden files, such as the
+    ._chest.dcm that macOS puts beside chest.dcm, are none.
+
+    Args:
+        path: whose last part is the name.
+        blank: the file has no content.
+    """
     name = PurePosixPath(path)
-    return not name.name.startswith(_MACOS_METADATA) and (
-        name.suffix.lower() in _IMAGE_SUFFIXES or _DICOM_UID.fullmatch(name.name) is not None
-    )
+    suffix = name.suffix.lower()
+    if name.name.startswith("."):
+        return False
+    plain = not suffix or suffix[1:].isdigit()
+    return suffix in _IMAGE_SUFFIXES or (blank and plain and any(map(str.isdigit, name.name)))
 
 
 def original_name(output: str) -> str:

@@ -68,7 +68,7 @@ def _read_file(path: str, *, named: bool) -> Original:
         after = os.fstat(file.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise OSError(errno.EAGAIN, "it changed while it was read", path)
-    origin = Origin(path, before.st_mode, before.st_mtime_ns)
+    origin = Origin.of(path, before, before.st_mtime_ns)
     return Original(data, no_image, before.st_size, origin)
 
 
@@ -89,9 +89,10 @@ def _read_object(url: str, *, named: bool) -> Original:
 def _no_image(head: bytes, path: str) -> str:
     found = sniff(head[:HEAD_BYTES])
     if found is None:
-        if is_image_name(path):
-            what = "no image format is recognised in it" if head else "the file is empty"
-            raise CorruptImageError(f"{what}, and it has the name of an image")
+        blank = not head.strip(b"\0")  # as where a file system recovered
+        if is_image_name(path, blank=blank):
+            what = "has no content" if blank else "is of no known format"
+            raise CorruptImageError(f"the file {what}, and it has the name of an image")
         return "no image file"
     if found == "dicom" and MEDIA_STORAGE_DIRECTORY.encode() in head[:_DICOMDIR_HEAD_BYTES]:
         return "a DICOMDIR, whose files speak for themselves"

@@ -14,6 +14,7 @@ import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
 
 from xraycodec.archive.modes import (
@@ -98,7 +99,7 @@ class Place(ABC):
 
     def origin(self, name: str, mtime_ns: int | None) -> Origin:
         """What a file of this place hands on to one that is made from it, and its time."""
-        return Origin("", None, mtime_ns)
+        return Origin(mtime_ns=mtime_ns)
 
     @contextlib.contextmanager
     def writing(self, mode: int = EVERYONE) -> Iterator[None]:
@@ -167,10 +168,10 @@ class LocalPlace(Place):
         written = temporary(self._real(TEMPORARIES), self.owner)
         try:
             try:
-                _write_synced(written, data, mode, origin.mtime_ns)
+                _write_synced(written, data, mode, origin)
             except FileNotFoundError:
                 written.parent.mkdir(mode=OWNER, parents=True, exist_ok=True)
-                _write_synced(written, data, mode, origin.mtime_ns)
+                _write_synced(written, data, mode, origin)
             try:
                 _rename(written, path, replace=replace)
             except FileNotFoundError:
@@ -183,7 +184,7 @@ class LocalPlace(Place):
         sync_folder(path.parent)
 
     def origin(self, name: str, mtime_ns: int | None) -> Origin:
-        return Origin(str(Path(self.root, name)), self._real(name).stat().st_mode, mtime_ns)
+        return Origin.of(Path(self.root, name), self._real(name).stat(), mtime_ns)
 
     @contextlib.contextmanager
     def writing(self, mode: int = EVERYONE) -> Iterator[None]:
@@ -197,8 +198,12 @@ class LocalPlace(Place):
 
     def _inside(self, name: str) -> Path:
         """Path of a file or folder with no symbolic links in it, wherever in the place it is."""
-        root = os.path.realpath(self.root)
-        path = os.path.realpath(os.path.join(root, name))  # noqa: PTH118
+        root = path = _real_root(self.root)
+        for part in PurePath(name).parts:
+            path = os.path.join(path, part)  # noqa: PTH118
+            if os.path.islink(path):  # noqa: PTH114
+                path = os.path.realpath(os.path.join(root, name))  # noqa: PTH118
+                break
         if path != root and not path.startswith(os.path.join(root, "")):  # noqa: PTH118
             raise OptionError(f"{name} leads out of the folder by a symbolic link")
         return Path(path)
@@ -210,14 +215,19 @@ class LocalPlace(Place):
             Path(self.root, folder).mkdir(mode=mode, exist_ok=True)
 
 
-def _write_synced(path: Path, data: bytes, mode: int | None, mtime_ns: int | None) -> None:
+@cache
+def _real_root(root: str) -> str:
+    return os.path.realpath(root)
+
+
+def _write_synced(path: Path, data: bytes, mode: int | None, origin: Origin) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
     descriptor = os.open(path, flags, 0o666 if mode is None else 0o600)
     with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor
         view = memoryview(data)
         while view:
             view = view[file.write(view) :]
-        set_attributes(descriptor, path, mode, mtime_ns)
+        set_attributes(descriptor, path, mode, origin)
         os.fsync(descriptor)
 
 
