@@ -60,30 +60,34 @@ class Manifest:
             raise
 
     def _open(self, *, write: bool) -> None:
-        (version,) = self._one("PRAGMA user_version")
-        (application,) = self._one("PRAGMA application_id")
         schema = self._rows(sql.READ_SCHEMA)
-        if write and not schema:
-            self._connection.execute("PRAGMA journal_mode = WAL")
+        if schema or not write:
+            self._check(schema)
+        if not write:
+            return
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        # A power cut may take the last transactions along: these files are done once more.
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        if not schema:
             with self._transaction():
                 for statement in sql.SCHEMA.split(";"):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version = {sql.SCHEMA_VERSION}")
-        elif application != sql.APPLICATION_ID:
+
+    def _check(self, schema: list[tuple[Any, ...]]) -> None:
+        (version,) = self._one("PRAGMA user_version")
+        (application,) = self._one("PRAGMA application_id")
+        if application != sql.APPLICATION_ID:
             raise CorruptError(f"{self.path} is an SQLite file, but no manifest")
-        elif version != sql.SCHEMA_VERSION:
+        if version != sql.SCHEMA_VERSION:
             raise OptionError(
                 f"{self.path} has schema {version}; this version knows {sql.SCHEMA_VERSION}"
             )
-        elif schema != sql.schema_rows():
+        if schema != sql.schema_rows():
             raise CorruptError(
                 f"{self.path} is no manifest: its tables, views or triggers are not those of one"
             )
-        if write:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # A power cut may take the last transactions along: these files are done once more.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def close(self) -> None:
         self._connection.close()

@@ -21,16 +21,23 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
 
     Raises:
         OptionError: there is none to read.
-        CorruptError: a rollback journal lies beside one that is only read.
+        CorruptError: a rollback journal lies beside it.
     """
+    journal, log = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
+    if os.path.lexists(journal) and path.exists() and path.stat().st_size:
+        # No build leaves one there, and SQLite removes files that one names.
+        raise CorruptError(f"{path} is no manifest: {journal.name} lies beside it")
     if write:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        mode = "rw"
     elif not path.is_file():
         raise OptionError(f"{path}: there is no manifest")
-    query = "mode=rw" if write else _reading(path)
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{query}", isolation_level=None, uri=True
-    )
+    elif os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        mode = "rw"  # for what lies beside it while it is open
+    else:
+        mode = "ro" if log.exists() else "ro&immutable=1"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, isolation_level=None, uri=True)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     if not write:
@@ -38,13 +45,3 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
     connection.text_factory = lambda value: value.decode(errors="surrogateescape")
     return connection
-
-
-def _reading(path: Path) -> str:
-    journal, log = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
-    if os.path.lexists(journal):
-        # Manifests have none, and SQLite removes files that one names.
-        raise CorruptError(f"{path} is no manifest: {journal.name} lies beside it")
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return "mode=rw"  # for what lies beside it while it is open
-    return "mode=ro" if log.exists() else "mode=ro&immutable=1"
