@@ -336,17 +336,24 @@ def test_what_is_forgotten_is_new_again(spool: Spool, clock: Clock) -> None:
     assert store(spool, 2, HUB) is Arrival.KNOWN
 
 
-def test_a_start_removes_what_no_row_speaks_of(tmp_path: Path) -> None:
+def test_a_start_removes_what_nobody_was_promised(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     store(spool, 1, HUB)
     prepare(spool, own_file=True)
     spool.close()
-    for folder in ("incoming", "instances", "prepared"):
-        (tmp_path / folder / "9").write_bytes(b"left over")
+    temporary = f".{'a' * 32}.tmp"
+    for name in (f"incoming/{'b' * 32}", "prepared/9", f"prepared/{temporary}", temporary):
+        (tmp_path / name).write_bytes(b"left over")
+    foreign = ("incoming/notes", "instances/9", "prepared/9.dcm", "prepared/.x.tmp", "notes")
+    for name in foreign:
+        (tmp_path / name).write_bytes(b"somebody's")
+    (tmp_path / "prepared" / "12").mkdir()
     spool = Spool(tmp_path)
-    assert names(tmp_path / "incoming") == []
-    assert names(tmp_path / "instances") == [received(1).digest]
-    assert names(tmp_path / "prepared") == ["1"]
+    assert names(tmp_path / "incoming") == ["notes"]
+    assert names(tmp_path / "instances") == [received(1).digest, "9"]
+    assert names(tmp_path / "prepared") == [".x.tmp", "1", "12", "9.dcm"]
+    assert all((tmp_path / name).read_bytes() == b"somebody's" for name in foreign)
+    assert not (tmp_path / temporary).exists()
     assert spool.file_to_send(claim(spool)).read_bytes() == b"prepared"
     spool.close()
 

@@ -25,11 +25,22 @@ from xraycodec.errors import OptionError
 @click.option("--check", is_flag=True, help="Check the configuration and exit.")
 @click.option("--retry-failed", is_flag=True, help="Queue again what was set aside as failed.")
 @click.option(
+    "--rebuild-ledger",
+    is_flag=True,
+    help="Make a new ledger where it was lost, and queue the instances in the spool again.",
+)
+@click.option(
     "--pseudonym",
     metavar="UID",
     help="Print what the log calls the instance with this SOP Instance UID, and exit.",
 )
-def gateway(config_path: Path, check: bool, retry_failed: bool, pseudonym: str | None) -> int:
+def gateway(
+    config_path: Path,
+    check: bool,
+    retry_failed: bool,
+    rebuild_ledger: bool,
+    pseudonym: str | None,
+) -> int:
     """Run a store-and-forward DICOM node.
 
     Receives by C-STORE, answers Success once an instance is on the disk, compresses, and forwards:
@@ -56,7 +67,7 @@ def gateway(config_path: Path, check: bool, retry_failed: bool, pseudonym: str |
         from xraycodec.gateway.node import Gateway
 
         silence_libraries()
-        node = Gateway(config, sys.stderr)
+        node = Gateway(config, sys.stderr, rebuild_ledger=rebuild_ledger)
         if retry_failed:
             count = node.spool.ledger.retry_failed()
             node.log.info("failed_queued_again", deliveries=count)

@@ -24,6 +24,11 @@ _STALE_SECONDS = 6 * 3600
 _PERMISSIONS = 0o777  # of a mode; neither set-user-ID, set-group-ID nor the sticky bit
 
 
+def is_temporary(name: str) -> bool:
+    """Whether `write_atomically` gives its temporary files names like this one."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def write_atomically(
     path: Path,
     data: bytes,
@@ -91,7 +96,7 @@ def remove_stale(folder: Path) -> None:
     oldest = time.time() - _STALE_SECONDS
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if _TEMPORARY.fullmatch(entry.name):
+            if is_temporary(entry.name):
                 with contextlib.suppress(OSError):
                     _remove_if_stale(Path(entry.path), oldest)
 

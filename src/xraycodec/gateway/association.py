@@ -12,16 +12,13 @@ from pynetdicom import AE, _config
 from pynetdicom.presentation import build_context
 
 from xraycodec.gateway.config import ClientTls, DicomTarget
+from xraycodec.gateway.faults import NotReached, read_prepared
 from xraycodec.gateway.listener import MAX_PDU_BYTES
 from xraycodec.gateway.remainder import REMAINDER_UID
 from xraycodec.gateway.statuses import CONFLICT, PUT_TOGETHER, is_out_of_resources, is_stored
 
 # PS3.8 9.3.2.2: identifiers are the odd numbers from 1 to 255.
 _MAX_CONTEXTS = 128
-
-
-class NotReached(Exception):  # noqa: N818 - no error of the instance
-    """The node is not there, lets nobody in, or went away; what was sent may have arrived."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,10 @@ class Association:
 
         Raises:
             NotReached: see there; the association is closed.
+            Unreadable: the file is not there, or cannot be read; nothing was sent.
         """
+        # pynetdicom reads while it sends, and an error of the file would pass for one of the node.
+        read_prepared(file, 1)
         established = self._association is not None and self._association.is_established
         if not established or context not in self._proposed:
             self.close()

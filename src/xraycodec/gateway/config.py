@@ -70,7 +70,10 @@ class Listen:
     Attributes:
         address, port: of the socket; port 0 takes a free one.
         associations: how many at a time.
-        idle_seconds: after which an association without a message is closed.
+        associations_per_host: how many at a time from one IP address.
+        idle_seconds: after which an association without a message, or one that stalls within a
+            message, is closed.
+        least_bytes_per_second: what a sender must keep up while it sends a message.
         any_called_title: accept associations that call another AE title than ours.
         tls: ``None`` for plain TCP.
     """
@@ -78,7 +81,9 @@ class Listen:
     address: str
     port: int
     associations: int
+    associations_per_host: int
     idle_seconds: float
+    least_bytes_per_second: float
     any_called_title: bool
     tls: ServerTls | None
 
@@ -162,8 +167,8 @@ class Retry:
     Attributes:
         first_seconds: after the first failure; it doubles with each further one.
         longest_seconds: what it grows to.
-        refusals: after how many refusals of one instance it is set aside as failed. Failures to
-            connect never count.
+        refusals: after how many failures of one instance it is set aside as failed. Failures of
+            the destination, such as no connection or a full disk, never count.
     """
 
     first_seconds: float
@@ -186,9 +191,15 @@ class DicomTarget:
 
 @dataclass(frozen=True)
 class FolderTarget:
-    """A folder to file instances in: ``STUDY/SERIES/INSTANCE.dcm``."""
+    """A folder to file instances in: ``STUDY/SERIES/INSTANCE.dcm``.
+
+    Attributes:
+        file_mode, folder_mode: permissions of what is made there, whatever the umask.
+    """
 
     folder: Path
+    file_mode: int = 0o600
+    folder_mode: int = 0o700
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ from xraycodec.gateway.settings import ConfigError, Table
 _MAX_PORT = 65535
 _MEBIBYTE = 1 << 20
 _DAY_SECONDS = 86400
+# Permissions of files and folders, by who may read them.
+_MODES = {"owner": (0o600, 0o700), "group": (0o640, 0o750), "all": (0o644, 0o755)}
 
 
 def load(path: Path) -> Config:
@@ -116,7 +118,9 @@ def _listen(table: Table, folder: Path) -> Listen:
         address=_own_address(table),
         port=table.whole("port", 0, _MAX_PORT),
         associations=table.whole("associations", 1, 256, 16),
+        associations_per_host=table.whole("associations_per_host", 1, 256, 8),
         idle_seconds=table.number("idle_seconds", 1, _DAY_SECONDS, 60),
+        least_bytes_per_second=table.number("least_bytes_per_second", 1, 1e9, 500),
         any_called_title=table.flag("any_called_title", False),
         tls=_server_tls(tls, folder) if tls else None,
     )
@@ -195,7 +199,8 @@ def _destination(table: Table, folder: Path) -> Destination:
     preview = table.table("preview")
     target: DicomTarget | FolderTarget
     if kind == "folder":
-        target = FolderTarget(folder / table.text("folder"))
+        modes = _MODES[table.choice("access", tuple(_MODES), "owner")]
+        target = FolderTarget(folder / table.text("folder"), *modes)
     else:
         target = _dicom_target(table, folder)
     syntax = table.choice("syntax", SYNTAXES, AS_RECEIVED if kind == "dicom" else "explicit")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xraycodec.errors import CorruptError, ImageError, LimitError, OptionError
+from xraycodec.errors import CorruptError, OptionError, XrayCodecError
 from xraycodec.gateway.config import (
     AS_RECEIVED,
     LAYERED,
@@ -102,7 +102,7 @@ def prepare(job: Job) -> Prepared:
     data = job.source.read_bytes()
     try:
         made = _convert(job, data)
-    except (ImageError, LimitError, OptionError, CorruptError) as error:
+    except XrayCodecError as error:
         if job.part is not Part.IMAGE:
             raise
         name = type(error).__name__
@@ -214,7 +214,7 @@ def _write(path: Path, data: bytes) -> Rendition:
 
     from xraycodec.files.atomic import write_atomically
 
-    write_atomically(path, data, overwrite=True)
+    write_atomically(path, data, overwrite=True, mode=0o600)
     meta: Any = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=[]).file_meta
     return Rendition(
         uid=str(meta.MediaStorageSOPInstanceUID),

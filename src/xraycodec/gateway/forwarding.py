@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable
 
 from xraycodec.gateway import folders
-from xraycodec.gateway.association import Association, NotReached, Refusal
+from xraycodec.gateway.association import Association, Refusal
 from xraycodec.gateway.config import LAYERED, Destination, DicomTarget, FolderTarget
+from xraycodec.gateway.faults import NotReached, is_of_object
 from xraycodec.gateway.logs import Log, describe
 from xraycodec.gateway.metrics import Counters
 from xraycodec.gateway.preparation import back_off
@@ -77,6 +78,7 @@ class Forwarder:
         return self._thread.is_alive()
 
     def _run(self) -> None:
+        self._remove_temporaries()
         while not self._stopping.is_set():
             self._wake.clear()
             try:
@@ -97,15 +99,31 @@ class Forwarder:
         if self._association is not None:
             self._association.close()
 
+    def _remove_temporaries(self) -> None:
+        if not isinstance(self._destination.target, FolderTarget):
+            return
+        try:
+            count = folders.remove_temporaries(self._destination.target.folder)
+        except OSError as error:
+            self._log.warning(
+                "cleaning_failed", destination=self.destination, error=describe(error)
+            )
+            return
+        if count:
+            self._log.info("temporaries_removed", destination=self.destination, files=count)
+
     def _deliver(self, delivery: Delivery) -> None:
         try:
             refusal = self._send(delivery)
-        except (NotReached, OSError) as error:
-            self._not_reached(delivery, error)
+        except NotReached as error:
+            self._not_reached(delivery, str(error))
             return
         except Exception as error:
-            # Something about this instance, then; the others must not wait for it.
-            self._refused(delivery, describe(error))
+            if isinstance(error, OSError) and not self._is_of_object(error):
+                self._not_reached(delivery, describe(error))
+            else:
+                # The others must not wait for this one.
+                self._refused(delivery, describe(error))
             return
         self._failures = 0
         self._losses.pop(delivery.id, None)
@@ -136,8 +154,12 @@ class Forwarder:
             folders.remove_instances(folder, source, [uid for _, uid in previews])
         else:
             file = self._spool.file_to_send(delivery)
-            folders.file_instance(folder, file, delivery.rendition.uid)
+            folders.file_instance(self._destination.target, file, delivery.rendition.uid)
         return None
+
+    def _is_of_object(self, error: OSError) -> bool:
+        target = self._destination.target
+        return isinstance(target, FolderTarget) and is_of_object(error, target.folder)
 
     def _delivered(self, delivery: Delivery) -> None:
         self._spool.set_delivered(delivery)
@@ -169,20 +191,25 @@ class Forwarder:
             )
         self._changed()
 
-    def _not_reached(self, delivery: Delivery, error: Exception) -> None:
+    def _not_reached(self, delivery: Delivery, reason: str) -> None:
         """Wait; the fault is the destination's, unless the same instance meets it each time."""
-        reason = str(error) if isinstance(error, NotReached) else describe(error)
-        losses = self._losses.get(delivery.id, 0) + (reason in ("association lost", "no answer"))
+        self._failures += 1
+        retry = self._destination.retry
+        wait = back_off(retry.first_seconds, retry.longest_seconds, self._failures)
+        lost = reason in ("association lost", "no answer")
+        losses = self._losses.get(delivery.id, 0) + lost
         self._losses[delivery.id] = losses
         if losses >= _LOSSES:
             self._losses.pop(delivery.id)
             self._refused(delivery, reason)
         else:
             self._failed_attempt(delivery, reason)
-            self._spool.ledger.release(delivery)
-        self._failures += 1
-        retry = self._destination.retry
-        self._stopping.wait(back_off(retry.first_seconds, retry.longest_seconds, self._failures))
+            if lost:
+                # This instance may be the cause, so another goes first.
+                self._spool.defer(delivery, 2 * wait)
+            else:
+                self._spool.ledger.release(delivery)
+        self._stopping.wait(wait)
 
     def _failed_attempt(self, delivery: Delivery, reason: str) -> None:
         self._counters.add("attempts_failed_total", destination=self.destination, reason=reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ _BASE = "BASE"
 _IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 _EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LAST_GROUP = PRIVATE_GROUP
 _FRONT_BYTES = 1 << 22  # of a deflated data set, in which the first groups are looked for
 _GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"  # (0002,0000), the first element
@@ -47,6 +49,14 @@ class Identity:
     modality: str
     preview_of: str | None
     is_base: bool = False
+
+
+def is_uid(value: str) -> bool:
+    """Whether a value is a UID (PS3.5 9.1).
+
+    Leading zeros in a component, which old devices write, pass; empty components do not.
+    """
+    return len(value) <= 64 and _UID.fullmatch(value) is not None
 
 
 def identify(data_set: bytes | memoryview, transfer_syntax: str) -> Identity:
@@ -171,7 +181,9 @@ def _text(dataset: Any, keyword: str) -> str:
 
 
 def _checked_uid(value: str, name: str) -> str:
-    """Refuse what is no UID; leading zeros, which old devices write, pass."""
-    if not 0 < len(value) <= 64 or value.strip("0123456789."):
-        raise CorruptImageError(f"{name} is {len(value)} characters long or no UID")
+    if not is_uid(value):
+        raise CorruptImageError(
+            f"{name} has {len(value)} characters and is no UID; allowed are 1 to 64 characters,"
+            " numbers with one dot between two of them"
+        )
     return value

@@ -8,30 +8,25 @@ from dataclasses import dataclass
 
 from xraycodec.errors import CorruptError, ImageError, LimitError
 from xraycodec.gateway import remainder
-from xraycodec.gateway.config import (
-    AS_RECEIVED,
-    LAYERED_CODEC,
-    REMAINDER,
-    Config,
-    Destination,
-    DicomTarget,
-)
+from xraycodec.gateway.config import Config
 from xraycodec.gateway.conversion import private_syntax
 from xraycodec.gateway.instance import (
-    Identity,
     data_set_of,
     describe_received,
     file_pieces,
     identify,
+    is_uid,
 )
 from xraycodec.gateway.logs import Log, describe
 from xraycodec.gateway.metrics import Counters
-from xraycodec.gateway.records import OURSELVES, Arrival, Part, Received, Route
+from xraycodec.gateway.records import Arrival, Received
+from xraycodec.gateway.routing import routes_of
 from xraycodec.gateway.spool import Spool
 from xraycodec.gateway.statuses import (
     CANNOT_UNDERSTAND,
     CONFLICT,
     DAMAGED_REMAINDER,
+    INVALID_INSTANCE,
     NO_BASE,
     NO_DESTINATION,
     OUT_OF_RESOURCES,
@@ -89,6 +84,9 @@ class Intake:
 
     def take_in(self, offer: Offer) -> Answer:
         """Take an instance in; where that is a success, it is on the disk for good."""
+        if not is_uid(offer.uid):
+            self._log.warning("store_refused", reason="invalid UID", peer=offer.sender)
+            return INVALID_INSTANCE, "invalid UID"
         if len(offer.data_set) > self._config.limits.instance_bytes:
             return self._too_large(offer)
         if offer.transfer_syntax == remainder.REMAINDER_UID:
@@ -142,7 +140,7 @@ class Intake:
             return CANNOT_UNDERSTAND, "cannot understand"
         if (offer.uid, offer.sop_class) != (identity.uid, identity.sop_class):
             return self._wrong_uids(offer)
-        routes = self._routes(identity, offer.sender)
+        routes = routes_of(identity, offer.sender, self._config)
         name = self._log.pseudonym(identity.uid)
         if not routes and identity.preview_of is None:
             self._log.warning(
@@ -206,31 +204,3 @@ class Intake:
         if self._spool.free_bytes() - 2 * size_bytes < limits.free_bytes:
             return False
         return self._spool.ledger.waiting() < limits.queue_instances
-
-    def _routes(self, identity: Identity, sender: str) -> tuple[Route, ...]:
-        """What is owed to whom: the policy."""
-        routes = []
-        for destination in self._config.destinations:
-            if destination.modalities and identity.modality not in destination.modalities:
-                continue
-            if destination.senders and sender not in destination.senders:
-                continue
-            if identity.preview_of is not None and not destination.forward_previews:
-                continue
-            syntax = destination.syntax
-            if destination.preview is not None and identity.preview_of is None:
-                routes.append(Route(destination.name, Part.PREVIEW, AS_RECEIVED))
-                syntax = REMAINDER if _takes_remainders(destination) else syntax
-            routes.append(Route(destination.name, Part.IMAGE, syntax))
-        if identity.is_base and self._config.limits.base_days:
-            routes.append(Route(OURSELVES, Part.PREVIEW, AS_RECEIVED))
-        return tuple(routes)
-
-
-def _takes_remainders(destination: Destination) -> bool:
-    """Whether images follow their previews as remainders; a folder holds whole files only."""
-    return (
-        destination.preview is not None
-        and destination.preview.codec == LAYERED_CODEC
-        and isinstance(destination.target, DicomTarget)
-    )

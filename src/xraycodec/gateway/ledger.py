@@ -19,15 +19,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from xraycodec.gateway.ledger_file import LedgerFile
 from xraycodec.gateway.ledger_sql import (
     BASE_OF,
-    BASES_IN_USE,
     BEGIN_PREVIEW,
     HELD_BASE,
     IS_BASE_IN_USE,
@@ -36,8 +35,6 @@ from xraycodec.gateway.ledger_sql import (
     OLD_BASES,
     OLDEST,
     OPEN_PREVIEWS,
-    SCHEMA,
-    SCHEMA_VERSION,
 )
 from xraycodec.gateway.records import (
     Arrival,
@@ -50,55 +47,39 @@ from xraycodec.gateway.records import (
 )
 
 
-class Ledger:
-    """The state; any thread may call, one at a time gets in."""
+class Ledger(LedgerFile):
+    """The state; any thread may call, one at a time gets in.
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
+    Args:
+        path, clock: as `LedgerFile` has them.
+
+    Raises:
+        OSError, sqlite3.Error: as `LedgerFile`.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(path, clock)
         self._claimed: set[int] = set()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        # FULL: a transaction is on the disk when it returns; that is what Success is answered on.
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            self._connection.execute(f"PRAGMA {pragma}")
-        with self._transaction() as sql:
-            (version,) = sql.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in SCHEMA.split(";"):
-                    sql.execute(statement)
-                sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise sqlite3.DatabaseError(
-                    f"{path} has schema {version}; this gateway knows {SCHEMA_VERSION}"
-                )
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Keep other threads out over several calls."""
-        with self._lock:
-            yield
 
     def look_up(self, received: Received) -> Arrival:
         """Tell what would become of an instance, without taking it in."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             return self._look_up(sql, received)
 
-    def add(self, received: Received, routes: tuple[Route, ...], now: float) -> Ended:
+    def add(self, received: Received, routes: tuple[Route, ...]) -> Ended:
         """Take in an instance that `look_up` called new or overtaken.
 
         Previews of it that are not on their way yet are dropped.
         """
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             overtaken = self._look_up(sql, received) is Arrival.OVERTAKEN
             row = sql.execute(
                 "INSERT INTO instance (uid, digest, sop_class, transfer_syntax, size_bytes,"
                 " preview_of, received_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(received.uid, received.digest, received.sop_class),
-                    *(received.transfer_syntax, received.size_bytes, received.preview_of, now),
+                    *(received.transfer_syntax, received.size_bytes, received.preview_of),
+                    self.now(),
                 ),
             )
             instance = row.lastrowid
@@ -109,24 +90,24 @@ class Ledger:
                     " VALUES (?, ?, ?, ?, 'received')",
                     (instance, route.destination, int(route.part), route.syntax),
                 )
-            ended = self._drop_previews(sql, received.uid, now)
-            return ended + self._end_if_done(sql, instance, now)
+            ended = self._drop_previews(sql, received.uid)
+            return ended + self._end_if_done(sql, instance)
 
-    def claim_to_prepare(self, destinations: tuple[str, ...], now: float) -> Delivery | None:
+    def claim_to_prepare(self, destinations: tuple[str, ...]) -> Delivery | None:
         """Claim the most urgent delivery to any of the destinations that is not prepared yet."""
-        return self._claim(NEXT_TO_PREPARE, (now, json.dumps(destinations)))
+        return self._claim(NEXT_TO_PREPARE, json.dumps(destinations))
 
-    def claim_to_send(self, destination: str, now: float) -> Delivery | None:
+    def claim_to_send(self, destination: str) -> Delivery | None:
         """Claim the most urgent delivery to a destination that is prepared and due.
 
         Of a preview it is noted that sending has begun: whatever comes of it, the destination may
         have it from then on.
         """
-        return self._claim(NEXT_TO_SEND, (now, destination), begins=True)
+        return self._claim(NEXT_TO_SEND, destination, begins=True)
 
     def contexts(self, destination: str) -> list[tuple[str, str]]:
         """SOP class and transfer syntax of what waits for a destination, the next ones first."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             rows = sql.execute(
                 "SELECT sop_class, transfer_syntax FROM delivery WHERE destination = ?"
                 " AND state = 'prepared' GROUP BY 1, 2 ORDER BY min(part), min(id)",
@@ -136,7 +117,7 @@ class Ledger:
 
     def previews_at(self, uid: str, destination: str) -> list[tuple[str, str]]:
         """SOP class and instance UID of the previews of an image that a destination may have."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             return list(
                 sql.execute(
                     "SELECT coalesce(p.sop_class, q.sop_class), coalesce(p.uid, q.uid)"
@@ -148,22 +129,22 @@ class Ledger:
 
     def base_of(self, delivery: Delivery) -> int | None:
         """Number of the delivery that sent an image's preview, if its destination has it."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             row = sql.execute(BASE_OF, (delivery.id,)).fetchone()
             return int(row[0]) if row else None
 
     def holds_base(self, digest: str, image_uid: str) -> bool:
         """Whether a preview of an image is here that its remainder may need."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             return sql.execute(HELD_BASE, (digest, image_uid)).fetchone() is not None
 
-    def drop_bases(self, before: float, now: float) -> Ended:
-        """Keep previews no longer that arrived before a time and whose images have not come."""
-        with self._transaction() as sql:
+    def drop_bases(self, seconds: float) -> Ended:
+        """Keep no previews whose images have not come in so many seconds."""
+        with self.transaction() as sql:
             ended = Ended()
-            for delivery, instance in sql.execute(OLD_BASES, (before,)).fetchall():
+            for delivery, instance in sql.execute(OLD_BASES, (self.now() - seconds,)).fetchall():
                 self._end(sql, delivery, "dropped", "its image has not come")
-                ended = ended + self._end_if_done(sql, instance, now)
+                ended = ended + self._end_if_done(sql, instance)
             return ended
 
     def release(self, delivery: Delivery) -> None:
@@ -171,8 +152,17 @@ class Ledger:
         with self._lock:
             self._claimed.discard(delivery.id)
 
+    def defer(self, delivery: Delivery, wait_seconds: float) -> None:
+        """Give a claim back for later; nothing is held against the delivery."""
+        with self.transaction() as sql:
+            sql.execute(
+                "UPDATE delivery SET due_at = ? WHERE id = ?",
+                (self.now() + wait_seconds, delivery.id),
+            )
+            self._claimed.discard(delivery.id)
+
     def set_prepared(self, delivery: Delivery, rendition: Rendition) -> None:
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             sql.execute(
                 "UPDATE delivery SET state = 'prepared', uid = ?, sop_class = ?,"
                 " transfer_syntax = ?, size_bytes = ?, own_file = ?"
@@ -184,9 +174,9 @@ class Ledger:
             )
             self._claimed.discard(delivery.id)
 
-    def set_delivered(self, delivery: Delivery, now: float) -> Ended:
+    def set_delivered(self, delivery: Delivery) -> Ended:
         """End a delivery; with an image's, the withdrawal of its previews begins."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             files = [delivery.id]
             if delivery.part is Part.IMAGE:
                 files += [base for (base,) in sql.execute(BASE_OF, (delivery.id,))]
@@ -205,24 +195,24 @@ class Ledger:
                     ),
                 )
             self._claimed.discard(delivery.id)
-            return self._end_if_done(sql, delivery.instance, now, *files)
+            return self._end_if_done(sql, delivery.instance, *files)
 
-    def set_dropped(self, delivery: Delivery, reason: str, now: float) -> Ended:
+    def set_dropped(self, delivery: Delivery, reason: str) -> Ended:
         """Give a delivery up for good: a preview that cannot be made, a withdrawal of nothing."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             self._end(sql, delivery.id, "dropped", reason)
             self._claimed.discard(delivery.id)
-            return self._end_if_done(sql, delivery.instance, now, delivery.id)
+            return self._end_if_done(sql, delivery.instance, delivery.id)
 
     def set_refused(
-        self, delivery: Delivery, reason: str, due_at: float, limit: int, now: float
+        self, delivery: Delivery, reason: str, wait_seconds: float, limit: int
     ) -> tuple[bool, Ended]:
-        """Count a refusal; try again from ``due_at`` on, or never after ``limit`` of them.
+        """Count a refusal; try again after so many seconds, or never after ``limit`` of them.
 
         Returns:
             Whether the delivery has failed for good, and what is of no use any more.
         """
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             self._claimed.discard(delivery.id)
             (overtaken,) = sql.execute(
                 "SELECT EXISTS (SELECT 1 FROM instance p JOIN instance i ON i.uid = p.preview_of"
@@ -232,17 +222,17 @@ class Ledger:
             final = delivery.attempts + 1 >= limit
             if overtaken or (final and delivery.part is Part.PREVIEW):
                 self._end(sql, delivery.id, "dropped", reason)
-                return False, self._end_if_done(sql, delivery.instance, now, delivery.id)
+                return False, self._end_if_done(sql, delivery.instance, delivery.id)
             sql.execute(
                 "UPDATE delivery SET attempts = attempts + 1, due_at = ?, reason = ?,"
                 " state = CASE WHEN ? THEN 'failed' ELSE state END WHERE id = ?",
-                (due_at, reason, final, delivery.id),
+                (self.now() + wait_seconds, reason, final, delivery.id),
             )
             return final, Ended()
 
     def set_syntax(self, delivery: Delivery, syntax: str) -> Ended:
         """Have a delivery prepared again, in another syntax."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             sql.execute(
                 "UPDATE delivery SET state = 'received', syntax = ?, uid = NULL, sop_class = NULL,"
                 " transfer_syntax = NULL, size_bytes = NULL, own_file = 0 WHERE id = ?",
@@ -253,64 +243,41 @@ class Ledger:
 
     def retry_failed(self) -> int:
         """Queue everything that failed; return how many deliveries that are."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             return sql.execute(
                 "UPDATE delivery SET state = CASE WHEN uid IS NULL THEN 'received' ELSE 'prepared'"
                 " END, attempts = 0, due_at = 0 WHERE state = 'failed'"
             ).rowcount
 
-    def forget(self, before: float) -> int:
-        """Forget instances whose last delivery ended before a time; return how many."""
-        with self._transaction() as sql:
+    def forget(self, seconds: float) -> int:
+        """Forget instances whose last delivery ended so many seconds ago; return how many."""
+        before = self.now() - seconds
+        with self.transaction() as sql:
             return sql.execute("DELETE FROM instance WHERE done_at < ?", (before,)).rowcount
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Deliveries by destination and state, those that are not over."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             rows = sql.execute(
                 "SELECT destination, state, count(*) FROM delivery"
                 " WHERE state IN ('received', 'prepared', 'failed') GROUP BY 1, 2"
             )
             return {(destination, state): count for destination, state, count in rows}
 
-    def oldest(self) -> dict[str, float]:
-        """When the instance arrived that waits longest for each destination."""
-        with self._transaction() as sql:
-            return dict(sql.execute(OLDEST).fetchall())
+    def longest_waits(self) -> dict[str, float]:
+        """Seconds since the instance arrived that waits longest for each destination."""
+        with self.transaction() as sql:
+            return {name: self.now() - arrived for name, arrived in sql.execute(OLDEST)}
 
     def waiting(self) -> int:
         """Instances whose files are still held."""
-        with self._transaction() as sql:
+        with self.transaction() as sql:
             (count,) = sql.execute("SELECT count(*) FROM instance WHERE done_at IS NULL").fetchone()
             return int(count)
 
-    def files_in_use(self) -> tuple[set[str], set[int]]:
-        """Digests of the instances, numbers of the deliveries whose files must stay."""
-        with self._transaction() as sql:
-            digests = sql.execute("SELECT digest FROM instance WHERE done_at IS NULL")
-            kept = {digest for (digest,) in digests}
-            deliveries = sql.execute(
-                "SELECT id FROM delivery WHERE own_file AND state IN ('prepared', 'failed')"
-            ).fetchall()
-            deliveries += sql.execute(BASES_IN_USE).fetchall()
-            return kept, {number for (number,) in deliveries}
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-
-    def _claim(
-        self, query: str, values: tuple[object, ...], *, begins: bool = False
-    ) -> Delivery | None:
-        with self._transaction() as sql:
-            rows = sql.execute(query, (*values, len(self._claimed) + 1)).fetchall()
+    def _claim(self, query: str, whose: str, *, begins: bool = False) -> Delivery | None:
+        with self.transaction() as sql:
+            rows = sql.execute(query, (self.now(), whose, len(self._claimed) + 1)).fetchall()
             row = next((row for row in rows if row[0] not in self._claimed), None)
             if row is None:
                 return None
@@ -327,13 +294,13 @@ class Ledger:
         image = sql.execute("SELECT 1 FROM instance WHERE uid = ?", (received.preview_of,))
         return Arrival.OVERTAKEN if image.fetchone() else Arrival.NEW
 
-    def _drop_previews(self, sql: sqlite3.Connection, uid: str, now: float) -> Ended:
+    def _drop_previews(self, sql: sqlite3.Connection, uid: str) -> Ended:
         rows = sql.execute(OPEN_PREVIEWS, (uid,)).fetchall()
         ended = Ended()
         for delivery, instance in rows:
             if delivery not in self._claimed:
                 self._end(sql, delivery, "dropped", "overtaken by its image")
-                ended = ended + self._end_if_done(sql, instance, now, delivery)
+                ended = ended + self._end_if_done(sql, instance, delivery)
         return ended
 
     @staticmethod
@@ -342,14 +309,13 @@ class Ledger:
             "UPDATE delivery SET state = ?, reason = ? WHERE id = ?", (state, reason, delivery)
         )
 
-    @staticmethod
-    def _end_if_done(sql: sqlite3.Connection, instance: int, now: float, *deliveries: int) -> Ended:
+    def _end_if_done(self, sql: sqlite3.Connection, instance: int, *deliveries: int) -> Ended:
         """End an instance whose deliveries are all over."""
         done = sql.execute(
             "UPDATE instance SET done_at = ? WHERE id = ? AND NOT EXISTS (SELECT 1 FROM delivery"
             " WHERE instance = ? AND state IN ('received', 'prepared', 'failed'))"
             " RETURNING digest",
-            (now, instance, instance),
+            (self.now(), instance, instance),
         ).fetchall()
         return Ended(tuple(digest for (digest,) in done), deliveries)
 

@@ -6,6 +6,8 @@ from xraycodec.gateway.config import LAYERED, REMAINDER
 from xraycodec.gateway.records import OURSELVES
 
 SCHEMA_VERSION = 1
+# All times are seconds of the ledger's own clock (`LedgerFile.now`).
+SCHEMA_OF_SPOOL = "CREATE TABLE IF NOT EXISTS spool (identity TEXT NOT NULL, seconds REAL NOT NULL)"
 SCHEMA = """
 CREATE TABLE instance (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -80,3 +82,11 @@ IS_BASE_IN_USE = f"{BASES_IN_USE} AND p.id = ?"
 HELD_BASE = """SELECT 1 FROM instance WHERE digest = ? AND preview_of = ? AND done_at IS NULL"""
 OLD_BASES = f"""SELECT d.id, d.instance FROM delivery d JOIN instance i ON i.id = d.instance
     WHERE d.destination = '{OURSELVES}' AND d.state = 'received' AND i.received_at < ?"""  # noqa: S608
+LAST_TIME = """SELECT max(coalesce((SELECT max(done_at) FROM instance), 0),
+    coalesce((SELECT received_at FROM instance ORDER BY id DESC LIMIT 1), 0))"""
+INSTANCES = "SELECT uid, digest, done_at IS NULL FROM instance"
+FILES_OF_DELIVERIES = f"""SELECT id FROM delivery
+    WHERE own_file AND state IN ('prepared', 'failed') UNION {BASES_IN_USE}"""  # noqa: S608
+MAKE_AGAIN = """UPDATE delivery SET state = CASE state WHEN 'failed' THEN state ELSE 'received' END,
+    uid = NULL, sop_class = NULL, transfer_syntax = NULL, size_bytes = NULL, own_file = 0
+    WHERE id = ? AND state IN ('prepared', 'failed')"""

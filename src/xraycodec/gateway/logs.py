@@ -9,6 +9,7 @@ named by their class and the line of code that raised them, since their messages
 
 from __future__ import annotations
 
+import errno
 import hmac
 import json
 import logging
@@ -79,7 +80,11 @@ class Log:
 
 
 def describe(error: BaseException) -> str:
-    """Name an error without its message: its class, and where in this package it was raised."""
+    """Name an error without its message.
+
+    Its class, the name of its number where the system raised it, and where in this package it was
+    raised.
+    """
     place = ""
     trace = error.__traceback__
     while trace is not None:
@@ -87,7 +92,10 @@ def describe(error: BaseException) -> str:
         if path.is_relative_to(_PACKAGE):
             place = f" at {path.relative_to(_PACKAGE)}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return type(error).__name__ + place
+    name = type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        name = f"{name} {errno.errorcode.get(error.errno, error.errno)}"
+    return name + place
 
 
 def silence_libraries() -> None:

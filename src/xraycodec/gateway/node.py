@@ -14,6 +14,7 @@ from xraycodec.gateway.logs import Log, describe
 from xraycodec.gateway.metrics import Counters, gauge
 from xraycodec.gateway.preparation import Preparation
 from xraycodec.gateway.receiver import Receiver
+from xraycodec.gateway.recovery import recover
 from xraycodec.gateway.spool import Spool
 from xraycodec.gateway.status import StatusServer, document, table
 
@@ -27,18 +28,21 @@ class Gateway:
     Args:
         config: all that it does.
         log_stream: where its log goes.
+        rebuild_ledger: as `Spool` has it.
 
     Raises:
-        OptionError: another gateway has the spool.
+        OptionError: another gateway has the spool, or its ledger does not fit.
         OSError, sqlite3.Error, ssl.SSLError: the spool, a port or a certificate cannot be used.
     """
 
-    def __init__(self, config: Config, log_stream: TextIO) -> None:
+    def __init__(self, config: Config, log_stream: TextIO, *, rebuild_ledger: bool = False) -> None:
         self._config = config
         self._started_at = time.time()
+        self._began_at = time.monotonic()
         self.counters = Counters()
-        self.spool = Spool(config.spool)
+        self.spool = Spool(config.spool, rebuild_ledger=rebuild_ledger)
         self.log = Log(log_stream, config.log_level, self.spool.secret(_LOG_KEY))
+        self._recovered = recover(self.spool, config, self.log)
         self._forwarders = [
             Forwarder(
                 destination,
@@ -129,16 +133,33 @@ class Gateway:
             found.append("the queue is full")
         return found
 
+    def notices(self) -> list[str]:
+        """What somebody should see to, although the gateway does its work."""
+        counts = self.spool.ledger.counts()
+        found = [
+            f"{count} deliveries to {destination} are set aside"
+            for (destination, state), count in sorted(counts.items())
+            if state == "failed"
+        ]
+        for count, what in (
+            (self.spool.quarantined(), "files are in the spool's quarantine"),
+            (self._recovered.queued, "instances had no row at the start and were queued again"),
+            (self._recovered.missing, "instances had no file at the start and are missing"),
+        ):
+            if count:
+                found.append(f"{count} {what}")
+        return found
+
     def _health(self) -> tuple[int, str, str]:
         problems = self.problems()
-        text = "".join(f"{problem}\n" for problem in problems) or "ok\n"
+        lines = [*(problems or ["ok"]), *self.notices()]
+        text = "".join(f"{line}\n" for line in lines)
         return 503 if problems else 200, "text/plain", text
 
     def _metrics(self) -> tuple[int, str, str]:
-        now = time.time()
         ledger = self.spool.ledger
         counts = ledger.counts()
-        oldest = ledger.oldest()
+        waits = ledger.longest_waits()
         names = [destination.name for destination in self._config.destinations]
         states = ("received", "prepared", "failed")
         text = self.counters.render()
@@ -154,20 +175,25 @@ class Gateway:
         text += gauge(
             "oldest_waiting_seconds",
             "Age of the instance that waits longest, by destination; 0 for none.",
-            [((("destination", name),), now - oldest.get(name, now)) for name in names],
+            [((("destination", name),), waits.get(name, 0)) for name in names],
         )
         text += gauge("queue_instances", "Instances on the disk.", [((), ledger.waiting())])
         text += gauge(
             "associations", "Associations from peers now.", [((), self._receiver.associations())]
+        )
+        text += gauge("quarantined_files", "Files in quarantine.", [((), self.spool.quarantined())])
+        text += gauge(
+            "missing_instances",
+            "Instances whose file was missing at the start.",
+            [((), self._recovered.missing)],
         )
         text += gauge("spool_free_bytes", "Space on the disk.", [((), self.spool.free_bytes())])
         text += gauge("start_time_seconds", "When it started.", [((), self._started_at)])
         return 200, "text/plain; version=0.0.4", text
 
     def _page(self) -> tuple[int, str, str]:
-        now = time.time()
         counts = self.spool.ledger.counts()
-        oldest = self.spool.ledger.oldest()
+        waits = self.spool.ledger.longest_waits()
         rows: list[tuple[object, ...]] = []
         for destination in self._config.destinations:
             name = destination.name
@@ -176,15 +202,16 @@ class Gateway:
                     name,
                     destination.syntax,
                     *(counts.get((name, state), 0) for state in ("received", "prepared", "failed")),
-                    f"{now - oldest[name]:.0f} s" if name in oldest else "none",
+                    f"{waits[name]:.0f} s" if name in waits else "none",
                     f"{self.counters.value('delivered_total', destination=name):.0f}",
                 )
             )
         problems = self.problems()
         facts: list[tuple[object, ...]] = [
             ("health", "; ".join(problems) or "well"),
+            ("to see to", "; ".join(self.notices()) or "nothing"),
             ("version", __version__),
-            ("running for", f"{now - self._started_at:.0f} s"),
+            ("running for", f"{time.monotonic() - self._began_at:.0f} s"),
             ("associations", self._receiver.associations()),
             ("received", f"{self.counters.value('received_total', outcome='new'):.0f}"),
             ("on the disk", self.spool.ledger.waiting()),

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from xraycodec.errors import CorruptError, XrayCodecError
 from xraycodec.gateway import conversion, worker
 from xraycodec.gateway.config import LAYERED, REMAINDER, Config, Destination, FolderTarget
+from xraycodec.gateway.faults import is_of_machine
 from xraycodec.gateway.logs import Log, describe
 from xraycodec.gateway.metrics import Counters
 from xraycodec.gateway.records import Delivery, Part, Rendition
@@ -214,9 +215,18 @@ class Preparation:
         else:
             retry = self._destinations[delivery.destination].retry
             wait = back_off(retry.first_seconds, retry.longest_seconds, delivery.attempts + 1)
-            self._refused(delivery, name, wait)
+            if is_of_machine(error):
+                self._spool.defer(delivery, wait)
+            else:
+                self._refused(delivery, name, wait)
 
     def _refused(self, delivery: Delivery, reason: str, wait_seconds: float) -> None:
         limit = self._destinations[delivery.destination].retry.refusals
         if self._spool.set_refused(delivery, reason, wait_seconds=wait_seconds, limit=limit):
             self._counters.add("failed_total", destination=delivery.destination)
+            self._log.error(
+                "delivery_failed",
+                instance=self._log.pseudonym(delivery.instance_uid),
+                destination=delivery.destination,
+                reason=reason,
+            )

@@ -21,6 +21,7 @@ from xraycodec.gateway.remainder import REMAINDER_UID
 from xraycodec.gateway.spool import Spool
 from xraycodec.gateway.statuses import OUT_OF_RESOURCES, SUCCESS
 
+_MORE_CONNECTIONS = 8
 _JPEG = "1.2.840.10008.1.2.4."
 STANDARD_SYNTAXES = (
     # The order is the preference where a peer offers several in one context: lossless first.
@@ -96,11 +97,16 @@ class Receiver:
                 (evt.EVT_REJECTED, lambda _: self._refused("negotiation")),
                 (evt.EVT_C_ECHO, self._echo),
                 (evt.EVT_C_STORE, self._store),
+                (evt.EVT_DIMSE_RECV, listener.keep_invalid_uids),
                 *self._memory.handlers(),
             ],
             admits=lambda address: any(p.admits_address(address) for p in self._config.peers),
-            connections=2 * listen.associations + 8,
+            connections=2 * listen.associations + _MORE_CONNECTIONS,
+            # One more than may associate, for which there is an answer.
+            connections_per_host=listen.associations_per_host + 1,
+            bytes_per_second=listen.least_bytes_per_second,
             on_refused=self._refused,
+            on_slow=self._slow,
         )
         self._server = server
         self._thread = listener.start(ae, server)
@@ -125,13 +131,22 @@ class Receiver:
     def _requested(self, event: Any) -> None:
         requestor = event.assoc.requestor
         title = str(requestor.primitive.calling_ae_title).strip()
-        if any(peer.admits(title, requestor.address) for peer in self._config.peers):
+        if not any(peer.admits(title, requestor.address) for peer in self._config.peers):
+            # PS3.8 9.3.4: rejected, permanent; by the service user; calling AE title not
+            # recognised.
+            self._reject(event.assoc, "peer", 0x01, 0x01, 0x03)
             return
-        self._refused("peer")
-        # PS3.8 9.3.4: rejected, permanent; by the service user; calling AE title not recognised.
-        event.assoc.acse.send_reject(0x01, 0x01, 0x03)
-        event.assoc.is_rejected = True
-        event.assoc.kill()
+        assert self._server is not None
+        limit = self._config.listen.associations_per_host
+        if self._server.associations_of(event.assoc.host) > limit:
+            # Rejected, transient; by the service provider, presentation; local limit exceeded.
+            self._reject(event.assoc, "too many associations of one host", 0x02, 0x03, 0x02)
+
+    def _reject(self, association: Any, reason: str, *codes: int) -> None:
+        self._refused(reason)
+        association.acse.send_reject(*codes)
+        association.is_rejected = True
+        association.kill()
 
     def _accepted(self, event: Any) -> None:
         self._counters.add("associations_total", outcome="accepted")
@@ -145,6 +160,10 @@ class Receiver:
         self._counters.add("received_total", outcome="too large")
         self._log.warning("association_ended", reason="message too large")
 
+    def _slow(self) -> None:
+        self._counters.add("associations_total", outcome="ended: too slow")
+        self._log.warning("association_ended", reason="too slow")
+
     def _echo(self, event: Any) -> int:
         self._memory.answered(event.assoc)
         return SUCCESS
@@ -154,7 +173,7 @@ class Receiver:
             status, outcome = self._intake.take_in(
                 Offer(
                     sender=str(event.assoc.requestor.ae_title).strip(),
-                    uid=str(event.request.AffectedSOPInstanceUID),
+                    uid=str(event.request.AffectedSOPInstanceUID).strip("\0 "),
                     sop_class=str(event.request.AffectedSOPClassUID),
                     data_set=event.request.DataSet.getbuffer(),
                     transfer_syntax=str(event.context.transfer_syntax),

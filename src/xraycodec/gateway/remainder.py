@@ -126,7 +126,9 @@ def read(data_set: bytes | memoryview) -> Remainder:
         identity = identify(data_set, REMAINDER_UID)
     for digest in (whole, base):
         if not isinstance(digest, str) or len(digest) != 64 or digest.strip("0123456789abcdef"):
-            raise CorruptImageError(f"remainder names {digest!r}; allowed is a SHA-256")
+            raise CorruptImageError(
+                "a digest of the remainder is no SHA-256; allowed are 64 of 0-9 a-f"
+            )
     if not isinstance(value, bytes):
         raise CorruptImageError("the difference of a remainder is no OB")
     return Remainder(identity.uid, identity.sop_class, whole, base, value)

@@ -5,11 +5,13 @@
     incoming/   being written, nobody has been told anything; emptied at the start
     instances/  as received, PS3.10, named by digest; in use while their row is not done
     prepared/   as they will be sent, named by the number of the delivery
-    ledger.sqlite3, lock, log-key
+    quarantine/ files that the gateway wrote and cannot use; it never touches them again
+    ledger.sqlite3, ledger-id, lock, log-key
 
 A file gets its name before the row that speaks of it is committed, and loses it after the row
-that lets go of it is. Killed in between, a file is left that no row speaks of: the next start
-removes it. There is no moment at which a row speaks of a file that is not there.
+that lets go of it is. Killed in between, a file is left that no row speaks of: `sweep` and
+`recovery` see to it at the next start. While the ledger is whole, there is no moment at which a
+row speaks of a file that is not there. Files are for their owner only, whatever the umask.
 """
 
 from __future__ import annotations
@@ -25,8 +27,12 @@ from pathlib import Path
 
 from xraycodec.errors import OptionError
 from xraycodec.files.atomic import sync_folder, write_atomically
-from xraycodec.gateway.ledger import Ledger
+from xraycodec.gateway.folders import make_folder
 from xraycodec.gateway.records import Arrival, Delivery, Ended, Received, Rendition, Route
+from xraycodec.gateway.sweep import FOLDERS, QUARANTINE, open_ledger, quarantine, sweep
+
+_DAY_SECONDS = 86400
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
 class Spool:
@@ -34,26 +40,38 @@ class Spool:
 
     Args:
         folder: of the queue; made where it is not there.
-        clock: seconds since 1970; tests have their own.
+        clock: seconds, monotonic; tests have their own.
+        rebuild_ledger: make a new ledger where it is missing, empty, damaged or not this spool's.
+
+    Attributes:
+        found: what the start found.
 
     Raises:
-        OptionError: another process owns the spool.
+        OptionError: another process owns the spool; or the ledger is missing, empty, damaged or
+            not this spool's, and there are instances.
         OSError, sqlite3.Error: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        rebuild_ledger: bool = False,
+    ) -> None:
         self.folder = folder
-        self._clock = clock
-        self._incoming = folder / "incoming"
-        self._instances = folder / "instances"
-        self._prepared = folder / "prepared"
-        for needed in (folder, self._incoming, self._instances, self._prepared):
-            needed.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._incoming, self._instances, self._prepared = (folder / name for name in FOLDERS)
+        for needed in (folder, *(folder / name for name in (*FOLDERS, QUARANTINE))):
+            make_folder(needed)
         self._lock_file = _lock(folder / "lock")
         try:
-            self.ledger = Ledger(folder / "ledger.sqlite3")
+            self.ledger = open_ledger(folder, clock, rebuild=rebuild_ledger)
             sync_folder(folder)
-            self._sweep()
+            try:
+                self.found = sweep(folder, self.ledger, rebuild=rebuild_ledger)
+            except BaseException:
+                self.ledger.close()
+                raise
         except BaseException:
             os.close(self._lock_file)
             raise
@@ -82,13 +100,35 @@ class Spool:
             return arrival
         temporary = self._incoming / secrets.token_hex(16)
         try:
-            with temporary.open("xb") as file:
+            created = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+            with open(created, "wb") as file:  # noqa: PTH123 - a descriptor
+                temporary.chmod(0o600)
                 file.writelines(content)
                 file.flush()
                 os.fsync(file.fileno())
             return self._add(received, routes, temporary)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def adopt(self, received: Received, routes: tuple[Route, ...]) -> Arrival:
+        """Take in an instance whose file is in its place already, but has no row.
+
+        Raises:
+            OSError, sqlite3.Error: the disk is full or broken.
+        """
+        return self._add(received, routes)
+
+    def quarantine(self, path: Path) -> None:
+        """Move one of the spool's files to where nothing touches it.
+
+        Raises:
+            OSError: it cannot be moved.
+        """
+        quarantine(self.folder, path)
+
+    def quarantined(self) -> int:
+        """How many files are in quarantine."""
+        return len(os.listdir(self.folder / QUARANTINE))  # noqa: PTH208 - names only
 
     def source(self, delivery: Delivery) -> Path:
         """The instance as it was received."""
@@ -123,42 +163,45 @@ class Spool:
 
     def claim_to_prepare(self, destinations: tuple[str, ...]) -> Delivery | None:
         """Claim the most urgent delivery to any of the destinations that is not prepared yet."""
-        return self.ledger.claim_to_prepare(destinations, self._clock())
+        return self.ledger.claim_to_prepare(destinations)
 
     def claim_to_send(self, destination: str) -> Delivery | None:
-        return self.ledger.claim_to_send(destination, self._clock())
+        return self.ledger.claim_to_send(destination)
 
     def set_prepared(self, delivery: Delivery, rendition: Rendition) -> None:
         """Make a delivery ready; a file of its own is at `prepared`, whole and synced."""
         self.ledger.set_prepared(delivery, rendition)
 
     def set_delivered(self, delivery: Delivery) -> None:
-        self._clear(self.ledger.set_delivered(delivery, self._clock()))
+        self._clear(self.ledger.set_delivered(delivery))
 
     def set_dropped(self, delivery: Delivery, reason: str) -> None:
-        self._clear(self.ledger.set_dropped(delivery, reason, self._clock()))
+        self._clear(self.ledger.set_dropped(delivery, reason))
 
     def set_refused(
         self, delivery: Delivery, reason: str, *, wait_seconds: float, limit: int
     ) -> bool:
         """Count a refusal; return whether that was the last one allowed."""
-        now = self._clock()
-        failed, ended = self.ledger.set_refused(delivery, reason, now + wait_seconds, limit, now)
+        failed, ended = self.ledger.set_refused(delivery, reason, wait_seconds, limit)
         self._clear(ended)
         return failed
+
+    def defer(self, delivery: Delivery, wait_seconds: float) -> None:
+        """Give a claim back for later; nothing is held against the delivery."""
+        self.ledger.defer(delivery, wait_seconds)
 
     def set_syntax(self, delivery: Delivery, syntax: str) -> None:
         """Have a delivery prepared again, in another syntax."""
         self._clear(self.ledger.set_syntax(delivery, syntax))
 
     def forget(self, days: float) -> int:
-        """Forget instances that were done with more than so many days ago."""
-        return self.ledger.forget(self._clock() - days * 86400)
+        """Forget instances that were done with more than so many days of running ago."""
+        self.ledger.save_clock()
+        return self.ledger.forget(days * _DAY_SECONDS)
 
     def drop_bases(self, days: float) -> None:
-        """Keep no previews whose images have not come in so many days."""
-        now = self._clock()
-        self._clear(self.ledger.drop_bases(now - days * 86400, now))
+        """Keep no previews whose images have not come in so many days of running."""
+        self._clear(self.ledger.drop_bases(days * _DAY_SECONDS))
 
     def free_bytes(self) -> int:
         """Space left on the file system."""
@@ -168,7 +211,7 @@ class Spool:
         """A random key of this spool, made at the first call."""
         path = self.folder / name
         if not path.exists():
-            write_atomically(path, secrets.token_bytes(32))
+            write_atomically(path, secrets.token_bytes(32), mode=0o600)
         return path.read_bytes()
 
     def _add(
@@ -182,7 +225,7 @@ class Spool:
             if file is not None and arrival is Arrival.NEW:
                 file.replace(self._instances / received.digest)
                 sync_folder(self._instances)
-            ended = self.ledger.add(received, routes, self._clock())
+            ended = self.ledger.add(received, routes)
         self._clear(ended)
         return arrival
 
@@ -193,19 +236,6 @@ class Spool:
                 (self._instances / digest).unlink(missing_ok=True)
             for number in ended.deliveries:
                 (self._prepared / str(number)).unlink(missing_ok=True)
-
-    def _sweep(self) -> None:
-        """Remove the files that a kill left without a row."""
-        digests, deliveries = self.ledger.files_in_use()
-        names = {str(number) for number in deliveries}
-        for folder, kept in (
-            (self._incoming, set()),
-            (self._instances, digests),
-            (self._prepared, names),
-        ):
-            for path in folder.iterdir():
-                if path.name not in kept:
-                    path.unlink()
 
 
 def _lock(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 SUCCESS = 0x0000
 DUPLICATE = 0x0111  # what some archives answer for an instance that they hold
+INVALID_INSTANCE = 0x0117
 NO_DESTINATION = 0x0124  # not authorised
 OUT_OF_RESOURCES = 0xA700
 WRONG_DATA_SET = 0xA900
