@@ -127,7 +127,7 @@ def read(data_set: bytes | memoryview) -> Remainder:
     for digest in (whole, base):
         if not isinstance(digest, str) or len(digest) != 64 or digest.strip("0123456789abcdef"):
             raise CorruptImageError(
-                "a digest of the remainder is no SHA-256; allowed are 64 of 0-9 a-f"
+                "a digest of the remainder is malformed; allowed is a SHA-256"
             )
     if not isinstance(value, bytes):
         raise CorruptImageError("the difference of a remainder is no OB")
