@@ -53,6 +53,15 @@ def test_what_is_not_said_has_defaults() -> None:
     assert (drop.syntax, drop.forward_previews) == ("explicit", True)
 
 
+@pytest.mark.parametrize(
+    ("access", "modes"),
+    [("owner", (0o600, 0o700)), ("group", (0o640, 0o750)), ("all", (0o644, 0o755))],
+)
+def test_who_may_read_a_folder(access: str, modes: tuple[int, int]) -> None:
+    target = _parse(LEAST + FOLDER + f'access = "{access}"\n').destinations[1].target
+    assert target == FolderTarget(Path("/base/images"), *modes)
+
+
 def test_peers_are_admitted_by_title_and_address() -> None:
     (peer,) = _parse(LEAST).peers
     assert peer.admits("CR1", "10.1.2.3")
@@ -69,6 +78,9 @@ def test_peers_are_admitted_by_title_and_address() -> None:
         ("port = 11112", "port = true", "listen.port"),
         ("port = 11112", 'port = 1\nadress = "::"', "listen.adress"),
         ("port = 11112", 'port = 1\naddress = "somewhere"', "listen.address"),
+        ("port = 11112", "port = 1\nassociations_per_host = 0", "listen.associations_per_host"),
+        ("port = 11112", "port = 1\nleast_bytes_per_second = 0", "listen.least_bytes_per_second"),
+        ('syntax = "xrc"', 'syntax = "xrc"\naccess = "owner"', "destination[0].access"),
         (
             "port = 11112",
             'port = 1\n[listen.tls]\ncertificate = "none.pem"',
@@ -155,7 +167,8 @@ def test_the_example_of_the_documentation_is_sound(tmp_path: Path) -> None:
     assert config.limits == default.limits
     assert config.compression == default.compression
     assert config.remember_days == default.remember_days
-    assert config.listen.associations == default.listen.associations
+    for name in ("associations", "associations_per_host", "idle_seconds", "least_bytes_per_second"):
+        assert getattr(config.listen, name) == getattr(default.listen, name)
     hospital, viewer = config.destinations
     assert hospital.retry == default.destinations[0].retry
     assert hospital.target.timeout_seconds == default.destinations[0].target.timeout_seconds

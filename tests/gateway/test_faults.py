@@ -19,7 +19,6 @@ from gateway_building import (
     send,
     wait_for,
 )
-
 from pydicom import dcmread
 
 from xraycodec.files.dicom_writer import to_file

@@ -16,16 +16,23 @@ from pathlib import Path
 import pytest
 from certificates import make_certificates
 from gateway_building import (
+    DIGITAL_X_RAY,
     config_text,
     files,
     folder_destination,
+    native,
     radiograph,
     report,
     send,
     wait_for,
 )
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import Verification
+from pynetdicom.transport import AssociationSocket
 
 from xraycodec.gateway.config import Config
 from xraycodec.gateway.config_file import parse
@@ -156,3 +163,151 @@ def test_a_full_queue_takes_nothing_more(tmp_path: Path) -> None:
         assert send(gateway.port, [radiograph(1)]) == [0xA700]
         assert gateway.problems() == ["the spool's disk is full"]
         assert gateway.spool.ledger.waiting() == 0
+
+
+def _associate(port: int) -> Association:
+    ae = AE("SENDER")
+    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = 20
+    ae.add_requested_context(DIGITAL_X_RAY, "1.2.840.10008.1.2.1")
+    ae.add_requested_context(Verification)
+    return ae.associate("127.0.0.1", port, ae_title="GATEWAY")
+
+
+SLOW = "idle_seconds = 1\nleast_bytes_per_second = 1e6"
+
+
+@pytest.mark.parametrize(
+    "bytes_sent",
+    [b"\x01", struct.pack(">BBL", 1, 0, 200), struct.pack(">BBL", 4, 0, 9999) + bytes(99)],
+    ids=["one byte", "a request's header", "a part of data"],
+)
+def test_who_sends_too_slowly_before_an_association_is_ended(
+    tmp_path: Path, bytes_sent: bytes
+) -> None:
+    with gateway_in(_config(tmp_path, SLOW)) as gateway:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as peer:
+            peer.sendall(bytes_sent)
+            _read_to_end(peer)
+        slow = {"outcome": "ended: too slow"}
+        wait_for(lambda: gateway.counters.value("associations_total", **slow) == 1)
+        wait_for(lambda: gateway._receiver.associations() == 0)
+        assert _echo(gateway.port)
+
+
+def test_who_stalls_within_a_message_is_ended(tmp_path: Path) -> None:
+    with gateway_in(_config(tmp_path, SLOW)) as gateway:
+        association = _associate(gateway.port)
+        assert association.is_established
+        # The first 50 of 9999 bytes of data.
+        association.dul.socket.socket.sendall(struct.pack(">BBL", 4, 0, 9999) + bytes(50))
+        wait_for(lambda: not association.is_alive())
+        slow = {"outcome": "ended: too slow"}
+        assert gateway.counters.value("associations_total", **slow) == 1
+        wait_for(lambda: gateway._receiver.associations() == 0)
+
+
+def test_small_messages_in_small_pieces_do_not_hold_an_association(tmp_path: Path) -> None:
+    """Whole PDUs that never make a message."""
+    with gateway_in(_config(tmp_path, SLOW)) as gateway:
+        association = _associate(gateway.port)
+        # PS3.8 9.3.5: a fragment of a command, not the last, of one byte.
+        fragment = struct.pack(">BBLLBB", 4, 0, 7, 3, 1, 0x01) + b"x"
+        with suppress(OSError, AttributeError):
+            while association.is_alive():
+                association.dul.socket.socket.sendall(fragment)
+        wait_for(lambda: gateway._receiver.associations() == 0)
+
+
+def _connections(gateway: Gateway) -> int:
+    assert gateway._receiver._server is not None
+    return gateway._receiver._server.connections_of("127.0.0.1")
+
+
+def _close(self: AssociationSocket) -> None:
+    """As pynetdicom's, which leaves a socket open that the other side has closed."""
+    with suppress(OSError):
+        self.socket.shutdown(socket.SHUT_RDWR)
+    self.socket.close()
+
+
+def test_one_host_cannot_hold_all_associations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AssociationSocket, "_shutdown_socket", _close)
+    with gateway_in(_config(tmp_path, "associations = 9\nassociations_per_host = 2")) as gateway:
+        held = [_associate(gateway.port) for _ in range(2)]
+        assert all(each.is_established for each in held)
+        third = _associate(gateway.port)
+        assert third.is_rejected
+        assert third.acceptor.primitive.result == 0x02  # transient: it may try again
+        wait_for(lambda: _connections(gateway) == 2)
+        assert (
+            gateway.counters.value(
+                "associations_total", outcome="refused: too many associations of one host"
+            )
+            == 1
+        )
+        held.pop().release()
+        wait_for(lambda: _connections(gateway) == 1)
+        assert _echo(gateway.port)
+        held.pop().release()
+
+
+def test_one_host_cannot_hold_all_connections(tmp_path: Path) -> None:
+    with gateway_in(_config(tmp_path, "associations_per_host = 2")) as gateway:
+        # One more than associations, for which there is an answer.
+        silent = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(3)]
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as peer:
+            _read_to_end(peer)
+        assert (
+            gateway.counters.value(
+                "associations_total", outcome="refused: too many connections of one host"
+            )
+            == 1
+        )
+        for each in silent:
+            each.close()
+        wait_for(lambda: _connections(gateway) == 0)
+        assert _echo(gateway.port)
+
+
+def _store(port: int, command_uid: str, image: Dataset) -> int | None:
+    """Send an image under a UID that pynetdicom would not send; the status of the answer."""
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID = DIGITAL_X_RAY
+    request._affected_sop_instance_uid = UID(command_uid)
+    request.DataSet = io.BytesIO(native(image))
+    association = _associate(port)
+    association._reactor_checkpoint.clear()
+    association.dimse.send_msg(request, 1)
+    _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    association.release()
+    return None if answer is None else int(answer.Status)
+
+
+def _under(uid: str) -> Dataset:
+    image = radiograph(1)
+    image.SOPInstanceUID = uid
+    return image
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI", "ignore:The value length")
+def test_an_instance_without_a_uid_is_refused(tmp_path: Path) -> None:
+    uids = ("", ".", "..", "....", ".1.2.3", "1.2.3.", "1..2", "1." + "2" * 298, "../1", "1.2a")
+    with gateway_in(_config(tmp_path)) as gateway:
+        # PS3.7 C.5.4: the UID violates the rules by which UIDs are made.
+        assert {_store(gateway.port, uid, _under(uid)) for uid in uids} == {0x0117}
+        assert gateway.counters.value("received_total", outcome="invalid UID") == len(uids)
+        assert _store(gateway.port, "1.2.3", _under("..")) == 0xC000
+        assert gateway.spool.ledger.waiting() == 0
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_uids_that_old_devices_write_are_taken(tmp_path: Path) -> None:
+    uids = ("1.2.003", "1.2.3.0", "0", "1." + "2" * 62)
+    with gateway_in(_config(tmp_path)) as gateway:
+        assert {_store(gateway.port, uid, _under(uid)) for uid in uids} == {0}
+        wait_for(lambda: gateway.spool.ledger.waiting() == 0)
+    assert {path.stem for path in (tmp_path / "drop").rglob("*.dcm")} == set(uids)

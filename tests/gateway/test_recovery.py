@@ -40,9 +40,7 @@ def _intake(spool: Spool, config: Config) -> Intake:
 
 def _offer(number: int) -> Offer:
     image = radiograph(number)
-    return Offer(
-        "CR1", str(image.SOPInstanceUID), str(image.SOPClassUID), native(image), EXPLICIT
-    )
+    return Offer("CR1", str(image.SOPInstanceUID), str(image.SOPClassUID), native(image), EXPLICIT)
 
 
 def _take_in(intake: Intake, *numbers: int) -> list[int]:
@@ -119,9 +117,7 @@ def test_a_ledger_that_is_lost_takes_no_instance_along(
     log = io.StringIO()
     gateway = Gateway(config, log, rebuild_ledger=True)
     assert _contents(instances) == before
-    assert gateway.notices()[-1] == (
-        "3 instances had no row at the start and were queued again"
-    )
+    assert gateway.notices()[-1] == ("3 instances had no row at the start and were queued again")
     assert log.getvalue().count('"queued_again"') == 3
     _check_all_are_delivered(gateway.spool)
     # Known again, so that a sender that repeats itself doubles nothing.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -355,6 +357,111 @@ def test_a_start_removes_what_nobody_was_promised(tmp_path: Path) -> None:
     assert all((tmp_path / name).read_bytes() == b"somebody's" for name in foreign)
     assert not (tmp_path / temporary).exists()
     assert spool.file_to_send(claim(spool)).read_bytes() == b"prepared"
+    spool.close()
+
+
+@pytest.mark.parametrize("step", [-40 * 86400.0, 40 * 86400.0])
+def test_a_step_of_the_wall_clock_neither_stalls_nor_forgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    spool = Spool(tmp_path)
+    store(spool, 1, HUB)
+    prepare(spool)
+    spool.set_delivered(claim(spool))
+    store(spool, 2, HUB)
+    prepare(spool)
+    store(spool, 3, KEPT, preview_of=4)
+    wall = time.time()
+    monkeypatch.setattr(time, "time", lambda: wall + step)
+    # Waits begin after the step, or before it: both end as if there had been none.
+    spool.set_refused(claim(spool), "C000", wait_seconds=1e6, limit=9)
+    assert spool.claim_to_send("hub") is None
+    monkeypatch.setattr(time, "time", lambda: wall)
+    assert spool.claim_to_send("hub") is None
+    monkeypatch.setattr(time, "time", lambda: wall + step)
+    assert spool.forget(1) == 0
+    spool.drop_bases(1)
+    assert spool.read_base(received(3).digest, "1.2.4") is not None
+    assert 0 <= spool.ledger.longest_waits()["hub"] < 86400
+    spool.close()
+    spool = Spool(tmp_path)
+    assert spool.forget(1) == 0
+    assert spool.claim_to_send("hub") is not None
+    spool.close()
+
+
+def test_days_are_counted_while_a_gateway_runs(tmp_path: Path) -> None:
+    def days(origin: float, count: float) -> Iterator[Spool]:
+        clock = Clock()
+        clock.now = origin
+        spool = Spool(tmp_path, clock)
+        clock.now += count * 86400
+        yield spool
+        spool.close()
+
+    for spool in days(5.0, 0):
+        store(spool, 1, HUB)
+        store(spool, 2, ARCHIVE)
+        prepare(spool)
+        spool.set_delivered(claim(spool))
+    # Clocks of other processes began elsewhere; what they ran adds up.
+    for origin in (1e9, 0.0, 7e5):
+        for spool in days(origin, 3):
+            assert spool.forget(9.5) == 0
+    for spool in days(1.0, 1):
+        assert spool.ledger.longest_waits()["archive"] == pytest.approx(10 * 86400)
+        assert spool.forget(10.5) == 0
+        assert spool.forget(9.5) == 1
+
+
+def test_a_wait_ends_with_the_process(tmp_path: Path, clock: Clock) -> None:
+    """The clock by which it was due is gone; the count of refusals is not."""
+    spool = Spool(tmp_path, clock)
+    store(spool, 1, HUB)
+    prepare(spool)
+    spool.set_refused(claim(spool), "C000", wait_seconds=1e9, limit=9)
+    spool.close()
+    spool = Spool(tmp_path, clock)
+    assert claim(spool).attempts == 1
+    spool.close()
+
+
+def test_what_is_put_off_is_not_counted(spool: Spool, clock: Clock) -> None:
+    store(spool, 1, HUB)
+    store(spool, 2, HUB)
+    prepare(spool)
+    prepare(spool)
+    first = claim(spool)
+    spool.defer(first, 60)
+    second = claim(spool)
+    assert (first.instance_uid, second.instance_uid) == ("1.2.1", "1.2.2")
+    assert spool.claim_to_send("hub") is None
+    clock.now += 61
+    assert claim(spool) == first
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has other permissions")
+@pytest.mark.parametrize("umask", [0, 0o077, 0o777], ids=oct)
+def test_everything_is_for_the_owner_only(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        spool = Spool(tmp_path / "made" / "spool")
+        store(spool, 1, HUB)
+        spool.secret("log-key")
+    finally:
+        os.umask(before)
+    found = {
+        str(path.relative_to(tmp_path)): path.stat().st_mode & 0o7777
+        for path in tmp_path.rglob("*")
+    }
+    folders = ["", "/incoming", "/instances", "/prepared", "/quarantine"]
+    assert found == {
+        "made": 0o700,
+        **{f"made/spool{name}": 0o700 for name in folders},
+        f"made/spool/instances/{received(1).digest}": 0o600,
+        **{f"made/spool/ledger.sqlite3{ending}": 0o600 for ending in ("", "-wal", "-shm")},
+        **{f"made/spool/{name}": 0o600 for name in ("ledger-id", "lock", "log-key")},
+    }
     spool.close()
 
 

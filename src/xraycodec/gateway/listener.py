@@ -51,11 +51,17 @@ class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom is untyped h
             source = dul.socket.socket
             if source is None:
                 raise OSError("the connection is closed")
+            data = bytearray()
             try:
-                return read_at_pace(source, size_bytes, pace)
+                data = read_at_pace(source, size_bytes, pace)
             except TimeoutError:
                 server.on_slow()
                 raise
+            finally:
+                # PS3.8 9.2.1: awaiting A-ASSOCIATE-RQ. pynetdicom waits on after the end.
+                if len(data) < size_bytes and dul.state_machine.current_state == "Sta2":
+                    dul.to_user_queue.put(None)
+            return data
 
         dul.socket.recv = read_bounded
         return association
@@ -112,14 +118,18 @@ class Server(ThreadedAssociationServer):  # type: ignore[misc]
             if len(self.active_associations) + self._pending.total() >= self._connections:
                 self._on_refused("too many connections")
                 return False
-            if self.associations_of(host) + self._pending[host] >= self._connections_per_host:
+            if self.connections_of(host) >= self._connections_per_host:
                 self._on_refused("too many connections of one host")
                 return False
             self._pending[host] += 1
         return True
 
+    def connections_of(self, host: str) -> int:
+        """How many connections there are from an IP address."""
+        return self._pending[host] + self.associations_of(host)
+
     def associations_of(self, host: str) -> int:
-        """How many connections from an IP address have come to an association, or are about to."""
+        """How many of them speak DICOM, associated or not."""
         return sum(each.host == host for each in self.active_associations)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:

@@ -78,6 +78,10 @@ class Pace(MonotonicTimer):
     def remaining(self) -> float:
         return self._late_at - self._clock()
 
+    @property
+    def expired(self) -> bool:
+        return self.remaining <= 0
+
     def start(self) -> None:
         self.begin()
 

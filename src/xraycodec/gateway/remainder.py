@@ -126,9 +126,7 @@ def read(data_set: bytes | memoryview) -> Remainder:
         identity = identify(data_set, REMAINDER_UID)
     for digest in (whole, base):
         if not isinstance(digest, str) or len(digest) != 64 or digest.strip("0123456789abcdef"):
-            raise CorruptImageError(
-                "a digest of the remainder is malformed; allowed is a SHA-256"
-            )
+            raise CorruptImageError("a digest of the remainder is malformed; allowed is a SHA-256")
     if not isinstance(value, bytes):
         raise CorruptImageError("the difference of a remainder is no OB")
     return Remainder(identity.uid, identity.sop_class, whole, base, value)

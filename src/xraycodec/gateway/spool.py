@@ -241,6 +241,7 @@ class Spool:
 def _lock(path: Path) -> int:
     """Lock a file for as long as this process lives, however it ends."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    path.chmod(0o600)
     try:
         if sys.platform == "win32":
             import msvcrt
