@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,20 @@ from gateway_building import (
 )
 from pydicom import dcmread
 
+from xraycodec.dicom.encapsulation import XRC_UID
 from xraycodec.files.dicom_writer import to_file
 from xraycodec.gateway import folders
 from xraycodec.gateway.association import Association, Refusal
 from xraycodec.gateway.config import AS_RECEIVED, Compression, DicomTarget
+from xraycodec.gateway.config_file import load
 from xraycodec.gateway.conversion import Job, prepare
 from xraycodec.gateway.faults import NotReached, Unreadable
+from xraycodec.gateway.logs import Log
+from xraycodec.gateway.metrics import Counters
 from xraycodec.gateway.node import Gateway
-from xraycodec.gateway.records import Part, Rendition
+from xraycodec.gateway.preparation import Preparation
+from xraycodec.gateway.records import Part, Received, Rendition, Route
+from xraycodec.gateway.spool import Spool
 
 STORED = '[compression]\ncodec = "stored"\nprocesses = 1\n'
 FIRST, SECOND = radiograph(1), radiograph(2)
@@ -168,7 +176,7 @@ def test_an_object_that_a_node_breaks_off_at_lets_others_go_first(
     assert sent.count(b"other") == 1
 
 
-@pytest.mark.parametrize("syntax", ["xrc", "explicit", "jpeg-ls"])
+@pytest.mark.parametrize("syntax", ["xrc", "explicit", "rle"])
 def test_a_frame_that_cannot_be_decoded_goes_as_it_was_received(
     tmp_path: Path, syntax: str
 ) -> None:
@@ -192,9 +200,48 @@ def test_a_frame_that_cannot_be_decoded_goes_as_it_was_received(
         syntax=syntax,
         compression=Compression(1, "stored", "fast", 60),
     )
-    if syntax == "jpeg-ls":
-        job = Job(**{**vars(job), "syntax": "rle"})
     result = prepare(job)
     assert result.rendition == received
     assert result.passed_through is not None
     assert not job.target.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has other permissions")
+def test_what_is_prepared_is_for_the_owner_only(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(to_file(FIRST))
+    received = Rendition("1.2", "1.3", "1.2.840.10008.1.2.1", 99, own_file=False)
+    before = os.umask(0)
+    try:
+        prepare(
+            Job(Part.IMAGE, source, target, received, "xrc", Compression(1, "stored", "fast", 60))
+        )
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o7777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"), [(OSError(errno.ENOSPC, "full"), 0), (OSError(errno.EINVAL, "bad"), 1)]
+)
+def test_a_full_spool_is_held_against_no_delivery(
+    tmp_path: Path, error: OSError, attempts: int
+) -> None:
+    """Of those that cannot go as they were received."""
+    spool = Spool(tmp_path / "spool")
+    config_path = tmp_path / "gateway.toml"
+    config_path.write_text(config_text(dicom_destination("pacs", 104)))
+    preparation = Preparation(
+        load(config_path), spool, Log(io.StringIO(), "error", b"key"), Counters(), lambda _: None
+    )
+    received = Received("1.2", "ab" * 32, "1.3", XRC_UID, 7)
+    spool.store(received, (Route("pacs", Part.IMAGE, "explicit"),), [b"content"])
+    for _ in range(9 if attempts == 0 else 1):
+        delivery = spool.claim_to_prepare(("pacs",))
+        assert delivery is not None
+        preparation._failed(delivery, error, 0)
+        spool.defer(delivery, 0)
+    again = spool.claim_to_prepare(("pacs",))
+    assert again is not None
+    assert again.attempts == attempts
+    spool.close()
