@@ -21,16 +21,16 @@ from gateway_building import (
     send,
     wait_for,
 )
-from pydicom import dcmread
 
 from xraycodec.dicom.encapsulation import XRC_UID
 from xraycodec.files.dicom_writer import to_file
 from xraycodec.gateway import folders
 from xraycodec.gateway.association import Association, Refusal
-from xraycodec.gateway.config import AS_RECEIVED, Compression, DicomTarget
+from xraycodec.gateway.config import AS_RECEIVED, Compression, Config, DicomTarget
 from xraycodec.gateway.config_file import load
 from xraycodec.gateway.conversion import Job, prepare
 from xraycodec.gateway.faults import NotReached, Unreadable
+from xraycodec.gateway.forwarding import Forwarder
 from xraycodec.gateway.logs import Log
 from xraycodec.gateway.metrics import Counters
 from xraycodec.gateway.node import Gateway
@@ -45,6 +45,12 @@ FIRST, SECOND = radiograph(1), radiograph(2)
 def _folder_gateway(tmp_path: Path) -> LocalGateway:
     text = folder_destination("drop", tmp_path / "drop", "as-received") + "refusals = 2\n"
     return LocalGateway(tmp_path, config_text(text, extra=STORED))
+
+
+def _config(folder: Path, retry: str = "") -> Config:
+    path = folder / "gateway.toml"
+    path.write_text(config_text(dicom_destination("pacs", 104, tables=retry)))
+    return load(path)
 
 
 def _node(gateway: LocalGateway) -> Gateway:
@@ -152,28 +158,35 @@ def test_a_file_that_is_gone_is_no_fault_of_the_node(tmp_path: Path) -> None:
 def test_an_object_that_a_node_breaks_off_at_lets_others_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A node that crashes over one object gets the others between its attempts."""
-    sent: list[bytes] = []
+    def lose(*_: Any) -> Refusal | None:
+        raise NotReached("association lost")
 
-    def send_file(self: Association, file: Path, *_: Any) -> Refusal | None:
-        is_poison = dcmread(file) == FIRST
-        sent.append(b"poison" if is_poison else b"other")
-        if is_poison:
-            raise NotReached("association lost")
-        return None
-
-    monkeypatch.setattr(Association, "send", send_file)
-    text = dicom_destination("pacs", free_port(), AS_RECEIVED, tables="refusals = 1")
-    gateway = LocalGateway(tmp_path, config_text(text, extra=STORED))
-    with running(gateway):
-        assert send(gateway.port, [FIRST]) == [0]
-        wait_for(lambda: sent)
-        assert send(gateway.port, [SECOND]) == [0]
-        wait_for(lambda: "1 deliveries to pacs are set aside" in _node(gateway).notices())
-        wait_for(lambda: b"other" in sent)
-        assert _node(gateway).spool.ledger.waiting() == 1
-    assert sent.count(b"poison") == 3
-    assert sent.count(b"other") == 1
+    monkeypatch.setattr(Association, "send", lose)
+    now = [0.0]
+    spool = Spool(tmp_path / "spool", lambda: now[0])
+    config = _config(tmp_path, "refusals = 2")
+    for number in (1, 2):
+        received = Received(f"1.2.{number}", f"{number:064x}", "1.3", "1.4", 7)
+        spool.store(received, (Route("pacs", Part.IMAGE, AS_RECEIVED),), [b"content"])
+        delivery = spool.claim_to_prepare(("pacs",))
+        assert delivery is not None
+        spool.set_prepared(delivery, delivery.rendition)
+    log, counters = Log(io.StringIO(), "error", b"key"), Counters()
+    forwarder = Forwarder(config.destinations[0], "GATEWAY", spool, log, counters, lambda: None)
+    forwarder._stopping.set()  # so that it does not wait
+    uids = []
+    while (delivery := spool.claim_to_send("pacs")) is not None:
+        uids.append(delivery.instance_uid)
+        if delivery.instance_uid == "1.2.2":
+            spool.set_delivered(delivery)
+        else:
+            forwarder._deliver(delivery)
+        if len(uids) >= 2:
+            now[0] += 60
+    # Three losses are a failure, and two failures are enough.
+    assert uids == ["1.2.1", "1.2.2", *["1.2.1"] * 5]
+    assert spool.ledger.counts() == {("pacs", "failed"): 1}
+    spool.close()
 
 
 @pytest.mark.parametrize("syntax", ["xrc", "explicit", "rle"])
@@ -229,11 +242,8 @@ def test_a_full_spool_is_held_against_no_delivery(
 ) -> None:
     """Of those that cannot go as they were received."""
     spool = Spool(tmp_path / "spool")
-    config_path = tmp_path / "gateway.toml"
-    config_path.write_text(config_text(dicom_destination("pacs", 104)))
-    preparation = Preparation(
-        load(config_path), spool, Log(io.StringIO(), "error", b"key"), Counters(), lambda _: None
-    )
+    log = Log(io.StringIO(), "error", b"key")
+    preparation = Preparation(_config(tmp_path), spool, log, Counters(), lambda _: None)
     received = Received("1.2", "ab" * 32, "1.3", XRC_UID, 7)
     spool.store(received, (Route("pacs", Part.IMAGE, "explicit"),), [b"content"])
     for _ in range(9 if attempts == 0 else 1):
