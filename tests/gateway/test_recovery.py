@@ -5,13 +5,19 @@ from __future__ import annotations
 import io
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
+
+from cli_running import run
 from gateway_building import config_text, dicom_destination, native, radiograph
 
 from xraycodec.errors import OptionError
+from xraycodec.gateway import logs
 from xraycodec.gateway.config import Config
 from xraycodec.gateway.config_file import load
 from xraycodec.gateway.instance import data_set_of, mark_preview
@@ -136,6 +142,29 @@ def _check_all_are_delivered(spool: Spool) -> None:
         sent.append(bytes(data_set_of(spool.source(delivery).read_bytes())))
         _deliver(spool, delivery)
     assert sorted(sent) == sorted(native(radiograph(number)) for number in NUMBERS)
+
+
+def test_the_command_says_what_to_do_and_does_it(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of this process, which has other tests to run.
+    monkeypatch.setattr(logs, "silence_libraries", lambda: None)
+    _remove(config.spool / "ledger.sqlite3")
+    arguments = ("gateway", "--config", config.spool.parent / "gateway.toml")
+    done = run(*arguments)
+    assert done.code == 1
+    assert "or start once with --rebuild-ledger" in done.err
+    monkeypatch.setattr(Gateway, "start", _refuse_to_start)
+    done = run(*arguments, "--rebuild-ledger")
+    assert "as far as this test goes" in done.err
+    spool = Spool(config.spool)
+    assert spool.ledger.waiting() == 3
+    spool.close()
+
+
+def _refuse_to_start(gateway: Gateway) -> None:
+    gateway.spool.close()
+    raise OptionError("as far as this test goes")
 
 
 def test_a_damaged_ledger_is_kept(config: Config) -> None:
