@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from xraycodec.codecs.toderici import Toderici
     from xraycodec.codecs.wavelet import Wavelet
     from xraycodec.container import Inspection, Limits, inspect
+    from xraycodec.exact.pack import add_model
     from xraycodec.files import read, write
     from xraycodec.image import XRay
     from xraycodec.parts import PartialImage, decompress_part
@@ -52,6 +53,7 @@ _HOME = {
     "Verification": "xraycodec.pipeline",
     "Wavelet": "xraycodec.codecs.wavelet",
     "XRay": "xraycodec.image",
+    "add_model": "xraycodec.exact.pack",
     "compress": "xraycodec.pipeline",
     "decompress": "xraycodec.pipeline",
     "decompress_part": "xraycodec.parts",
@@ -88,6 +90,7 @@ __all__ = [
     "XRay",
     "XrayCodecError",
     "__version__",
+    "add_model",
     "compress",
     "decompress",
     "decompress_part",

@@ -10,7 +10,7 @@ import pytest
 from exact_building import pointwise, production_graph, random_graph, random_input, single
 
 from xraycodec.errors import ModelError
-from xraycodec.exact import onnx_reader
+from xraycodec.exact import onnx_file
 from xraycodec.exact.onnx_reader import read_graph
 from xraycodec.exact.operators import Addition, Graph
 from xraycodec.exact.reference import evaluate
@@ -315,9 +315,9 @@ def test_bytes_that_are_no_message(data, message):
 
 def test_sizes_over_the_limits(monkeypatch):
     data = exact_export.to_onnx(small_graph())
-    monkeypatch.setattr(onnx_reader, "MAX_MODEL_BYTES", len(data))
+    monkeypatch.setattr(onnx_file, "MAX_MODEL_BYTES", len(data))
     read_graph(data)
-    monkeypatch.setattr(onnx_reader, "MAX_MODEL_BYTES", len(data) - 1)
+    monkeypatch.setattr(onnx_file, "MAX_MODEL_BYTES", len(data) - 1)
     with pytest.raises(ModelError, match=f"the limit is {len(data) - 1}"):
         read_graph(data)
 

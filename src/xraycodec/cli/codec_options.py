@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -16,18 +17,18 @@ from xraycodec.codecs.registry import NAMES, codec_by_name
 from xraycodec.codecs.rnn_conv.model import CONFIGURATIONS
 from xraycodec.codecs.wavelet.codec import DEFAULT_QUALITY, MOST_EFFORT
 from xraycodec.codecs.wavelet.target import PRESETS
-from xraycodec.errors import OptionError
+from xraycodec.errors import ModelError, OptionError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _TAKES = {
-    "lattice": ("max_error", "profile", "tile", "threads"),
+    "lattice": ("max_error", "profile", "tile", "threads", "model"),
     "wavelet": (
         *("quality", "psnr", "ratio", "size", "step", "preset", "effort", "threads"),
-        *("max_error", "profile"),
+        *("max_error", "profile", "model", "completion_model"),
     ),
-    "rnn-conv": ("ratio", "tile", "configuration", "effort", "threads"),
-    "toderici": ("iterations", "tile", "threads"),
+    "rnn-conv": ("ratio", "tile", "configuration", "effort", "threads", "model"),
+    "toderici": ("iterations", "tile", "threads", "model"),
     "stored": (),
 }
 
@@ -206,6 +207,54 @@ def configuration(function: F) -> F:
         " --tile 128; its model is not part of the package: set XRAYCODEC_MODELS to the folder that"
         " holds rnn-conv-paper-128.xrcpack, to decompress as well.",
     )(function)
+
+
+def _selected(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A model pack that is there; files by their absolute paths."""
+    from xraycodec.exact.pack import is_pack_file, select_pack
+
+    if value is None:
+        return None
+    try:
+        select_pack(value)
+    except ModelError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+    return str(Path(value).absolute()) if is_pack_file(value) else value
+
+
+_MODEL_OPTIONS = (
+    click.option(
+        "--model",
+        callback=_selected,
+        metavar="NAME|FILE",
+        help="lattice, wavelet, rnn-conv, toderici: encode with this model pack in place of the"
+        " package's: an .xrcpack file, as xrc train writes them, or the name of one in a folder of"
+        " XRAYCODEC_MODELS. Names of the package's own packs always mean these. Whoever"
+        " decompresses needs the same pack.",
+    ),
+    click.option(
+        "--completion-model",
+        callback=_selected,
+        metavar="NAME|FILE",
+        help="wavelet with --max-error: a model pack of lattice for the completion, as above.",
+    ),
+)
+
+
+def model(function: F) -> F:
+    """Add --model and --completion-model; `codec_asked_for` reads them, the command need not."""
+
+    @wraps(function)
+    def command(
+        *arguments: Any, model: str | None, completion_model: str | None, **others: Any
+    ) -> Any:
+        return function(*arguments, **others)
+
+    decorated: Any = command
+    for option in reversed(_MODEL_OPTIONS):
+        decorated = option(decorated)
+    result: F = decorated
+    return result
 
 
 def codec_asked_for(name: str, threads: int) -> Codec:

@@ -88,6 +88,7 @@ _IMAGES = Wanted("an", "image file", _is_image, IMAGE_SUFFIXES, _members)
 @codec_options.iterations
 @codec_options.tile
 @codec_options.configuration
+@codec_options.model
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
 @options.others
 @options.jobs

@@ -103,6 +103,7 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Re
 )
 @options.others
 @options.jobs
+@options.models
 @options.threads
 @options.reporting
 def decompress(

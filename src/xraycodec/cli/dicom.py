@@ -68,6 +68,7 @@ _output = click.argument("output", metavar="OUTPUT")
 @codec_options.profile
 @codec_options.ratio
 @codec_options.iterations
+@codec_options.model
 @click.option(
     "--uid-policy",
     type=click.Choice(UID_POLICIES),
@@ -141,6 +142,7 @@ def wrap(
 @options.recursive
 @options.others
 @options.jobs
+@options.models
 @options.threads
 @options.reporting
 def unwrap(

@@ -81,6 +81,30 @@ def others(function: F) -> F:
     )(function)
 
 
+def _add_models(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    from xraycodec.errors import ModelError
+    from xraycodec.exact.pack import add_model
+
+    for path in value:
+        try:
+            add_model(path)
+        except ModelError as error:
+            raise click.BadParameter(str(error), ctx, param) from error
+
+
+def models(function: F) -> F:
+    """Add --model of commands that decode, which need nothing of it: packs are found by digest."""
+    return click.option(
+        "--model",
+        multiple=True,
+        expose_value=False,
+        callback=_add_models,
+        metavar="FILE",
+        help="A model pack that the files were made with, where neither the package nor"
+        " XRAYCODEC_MODELS has it. As often as needed.",
+    )(function)
+
+
 def reporting(function: F) -> F:
     """Add --json, -q and -v."""
     function = click.option(

@@ -94,7 +94,7 @@ train.add_command(wavelet)
     show_default=True,
     help="How far the weights that are exported go from those of --init to those of the run.",
 )
-@click.option("--name", help="Name of the model pack; rnn-conv-CONFIG-SEGMENT without.")
+@train_options.name(None, "rnn-conv-CONFIG-SEGMENT")
 def rnn_conv(
     data: Path,
     out: Path,
@@ -150,16 +150,16 @@ def _print_line(line: Line) -> None:
 
 
 def _export(run: Path, name: str, crops: Crops, network: RNNConv, training: dict[str, Any]) -> int:
-    from xraycodec.exact.pack import SUFFIX
     from xraycodec.files import write_atomically
     from xraycodec.training.export import export_pack
     from xraycodec.training.model_card import model_card
     from xraycodec.training.weights import save_weights
 
     pack = export_pack(network, name, training["segment"], crops[:TABLE_CROPS], training)
-    write_atomically(run / f"{name}{SUFFIX}", pack, overwrite=True)
     card = model_card(name, pack, training, run / "metrics.jsonl")
     write_atomically(run / f"{name}.md", card.encode(), overwrite=True)
     save_weights(network, run / f"{name}.safetensors")
-    click.echo(f"wrote {run / name}{SUFFIX} ({len(pack):,} bytes), its card and its weights")
+    train_options.write_pack(
+        pack, name, run, "--codec rnn-conv --model", "its card and its weights"
+    )
     return 0

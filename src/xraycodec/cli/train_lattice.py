@@ -40,7 +40,7 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
 
 @click.command("lattice")
 @train_options.folders
-@click.option("--name", default="lattice-best", show_default=True, help="Name of the model pack.")
+@train_options.name("lattice-best", "lattice-best")
 @train_options.channels(48)
 @click.option(
     "--pairs",
@@ -178,5 +178,8 @@ def _export(
         {"training": {"steps": trainer.step, "seed": trainer.settings.seed}},
     )
     save_weights(trainer.average, trainer.settings.shape, out / f"{name}.safetensors")
-    train_options.write_pack(pack, name, out)
+    use = "--codec lattice --model"
+    if guides is not None:
+        use = "--codec wavelet --max-error 0 --completion-model"
+    train_options.write_pack(pack, name, out, use)
     return 0

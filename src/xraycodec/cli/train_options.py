@@ -22,6 +22,34 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
+class _Name(click.ParamType[str]):
+    """The name of a model pack, which becomes that of a file."""
+
+    name = "NAME"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        from xraycodec.exact.pack import NAME
+
+        text = str(value)
+        if not NAME.fullmatch(text):
+            self.fail(f"{text!r} is not of the form {NAME.pattern}.", param, ctx)
+        return text
+
+
+def name(default: str | None, shown: str) -> Command:
+    """``--name``."""
+    return click.option(
+        "--name",
+        type=_Name(),
+        default=default,
+        show_default=shown,
+        help="Name of the model pack and its file. It does not replace a pack of this name that the"
+        " package ships: xrc compress --model takes the file.",
+    )
+
+
 def folders(command: Command) -> Command:
     """``--data`` and ``--out``."""
     data = click.option(
@@ -235,11 +263,22 @@ def print_line(line: Progress, validation: str | None) -> None:
     click.echo(text if validation is None else f"{text}\n  validation: {validation}")
 
 
-def write_pack(pack: bytes, name: str, out: Path) -> None:
-    """Write the model pack of a run whose weights are kept beside it."""
+def write_pack(pack: bytes, name: str, out: Path, use: str, beside: str = "the weights") -> None:
+    """Write the model pack of a run, and say how to encode with it.
+
+    Args:
+        pack: its bytes.
+        name: of the pack.
+        out: folder of the run.
+        use: the options of ``xrc compress`` that take the file, without it.
+        beside: what else was written.
+    """
     from xraycodec.exact.pack import SUFFIX
     from xraycodec.files import write_atomically
 
     path = out / f"{name}{SUFFIX}"
     write_atomically(path, pack, overwrite=True)
-    click.echo(f"wrote {path} ({len(pack):,} bytes) and the weights to go on from")
+    click.echo(
+        f"wrote {path} ({len(pack):,} bytes) and {beside} to go on from;"
+        f" xrc compress {use} {path} encodes with it"
+    )

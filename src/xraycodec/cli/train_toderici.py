@@ -68,7 +68,7 @@ TABLE_PIXELS = 1 << 21
     show_default=True,
     help="Steps between validations.",
 )
-@click.option("--name", help="Name of the model pack; toderici-CONFIG without.")
+@train_options.name(None, "toderici-CONFIG")
 def toderici(data: Path, out: Path, init: Path | None, name: str | None, **values: Any) -> int:
     """Train the baseline of Toderici et al. and export a model pack with its card.
 
@@ -90,16 +90,16 @@ def toderici(data: Path, out: Path, init: Path | None, name: str | None, **value
 def _export(run: Path, name: str, crops: Crops) -> int:
     from safetensors.torch import save_file
 
-    from xraycodec.exact.pack import SUFFIX
     from xraycodec.files import write_atomically
     from xraycodec.training.toderici.export import export_pack, load_network, model_card
 
     network, training = load_network(run / "checkpoint.pt")
     pack = export_pack(network, name, crops[: TABLE_PIXELS // training["segment"] ** 2], training)
-    write_atomically(run / f"{name}{SUFFIX}", pack, overwrite=True)
     card = model_card(name, pack, training, run / "metrics.jsonl")
     write_atomically(run / f"{name}.md", card.encode(), overwrite=True)
     halves = {key: value.half().contiguous() for key, value in network.state_dict().items()}
     save_file(halves, run / f"{name}.safetensors", {"configuration": network.config.name})
-    click.echo(f"wrote {run / name}{SUFFIX} ({len(pack):,} bytes), its card and its weights")
+    train_options.write_pack(
+        pack, name, run, "--codec toderici --model", "its card and its weights"
+    )
     return 0

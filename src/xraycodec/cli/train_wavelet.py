@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("wavelet")
 @train_options.folders
-@click.option("--name", default="wavelet", show_default=True, help="Name of the model pack.")
+@train_options.name("wavelet", "wavelet")
 @train_options.channels(32)
 @click.option(
     "--finish-channels",
@@ -127,5 +127,5 @@ def _export(trainer: Trainer, name: str, out: Path) -> int:
     pack = export(
         trainer.averaged(), name, {"training": {"steps": trainer.step, "seed": settings.seed}}
     )
-    train_options.write_pack(pack, name, out)
+    train_options.write_pack(pack, name, out, "--codec wavelet --model")
     return 0

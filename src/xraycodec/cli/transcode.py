@@ -88,6 +88,7 @@ _WANTED = Wanted("a", "DICOM or .xrc file", _is_wanted, DICOM_SUFFIXES | {XRC_SU
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
 @options.others
 @options.jobs
+@options.models
 @options.threads
 @options.reporting
 def transcode(

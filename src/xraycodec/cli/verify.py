@@ -19,6 +19,7 @@ from xraycodec.cli.sources import XRC_FILES, Source, find_sources
 @options.inputs
 @options.recursive
 @options.jobs
+@options.models
 @options.threads
 @options.reporting
 def verify(

@@ -6,7 +6,6 @@ that holds anything else is refused: what this module has not understood, onnxru
 
 from __future__ import annotations
 
-import math
 from itertools import islice
 from typing import Any
 
@@ -14,19 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xraycodec.errors import ModelError
-from xraycodec.exact.onnx_messages import (
-    ATTRIBUTE_FIELDS,
-    DIMENSION_FIELDS,
-    GRAPH_FIELDS,
-    MODEL_FIELDS,
-    NODE_FIELDS,
-    OPSET_FIELDS,
-    SHAPE_FIELDS,
-    TENSOR_FIELDS,
-    TENSOR_TYPE_FIELDS,
-    TYPE_FIELDS,
-    VALUE_FIELDS,
-)
+from xraycodec.exact.onnx_file import Attributes, Node, OnnxFile, Value, read_file
+from xraycodec.exact.onnx_messages import EXACT, INT32, UINT8
 from xraycodec.exact.operators import (
     EXPONENT_LIMIT,
     INPUT,
@@ -41,17 +29,8 @@ from xraycodec.exact.operators import (
     Tensor,
     prove,
 )
-from xraycodec.exact.protobuf import Message
 
-IR_VERSION = 8
-OPSET = 17
-MAX_MODEL_BYTES = 1 << 26
-FLOAT, UINT8, INT8, INT32 = 1, 2, 3, 6
-_DTYPES = {FLOAT: "<f4", UINT8: "u1", INT8: "i1", INT32: "<i4"}
 _DATA_TYPES = {Kind.UNSIGNED: UINT8, Kind.SIGNED: UINT8, Kind.WIDE: INT32}
-_INTS = 7  # AttributeProto.type
-
-Attributes = dict[str, list[int]]
 _CONVOLUTION = {
     kernel: {"kernel_shape": [kernel] * 2, "pads": [kernel // 2] * 4} for kernel in (1, 3)
 }
@@ -65,25 +44,17 @@ def read_graph(data: bytes) -> Graph:
     Raises:
         ModelError: the bytes are no ONNX file of the subset, or ``prove`` refuses the network.
     """
-    if len(data) > MAX_MODEL_BYTES:
-        raise ModelError(f"network of {len(data)} bytes; the limit is {MAX_MODEL_BYTES}")
-    model = Message(memoryview(data), MODEL_FIELDS, "the model")
-    model.texts("producer_name")
-    model.texts("producer_version")
-    opset = Message(model.message("opset_import"), OPSET_FIELDS, "opset_import")
-    found = (model.integer("ir_version"), opset.text("domain"), opset.integer("version"))
-    if found != (IR_VERSION, "", OPSET):
+    file = read_file(data, EXACT)
+    if len(file.inputs) != 1:
+        raise ModelError(f"the network has {len(file.inputs)} inputs; needed is one")
+    (source,) = file.inputs
+    channels = _channels(source, "the input")
+    if (source.name, source.data_type) != (INPUT, UINT8):
         raise ModelError(
-            f"network of IR version {found[0]}, domain {found[1]!r}, operator set {found[2]};"
-            f" allowed are {IR_VERSION}, '', {OPSET}"
+            f"input {source.name!r} of data type {source.data_type}; needed is {INPUT!r}, uint8"
         )
-    body = Message(model.message("graph"), GRAPH_FIELDS, "the graph")
-    body.texts("name")
-    place, kind, channels = _value(body.message("input"), "the input")
-    if (place, kind) != (INPUT, UINT8):
-        raise ModelError(f"input {place!r} of data type {kind}; needed is {INPUT!r}, uint8")
-    values = [_value(output, "an output") for output in body.messages("output")]
-    operators = _Nodes(body).operators()
+    values = [(each.name, each.data_type, _channels(each, "an output")) for each in file.outputs]
+    operators = _Nodes(file).operators()
     graph = Graph(channels, operators, tuple(name for name, _, _ in values))
     tensors = prove(graph)
     for name, data_type, width in values:
@@ -100,54 +71,26 @@ def _check_output(name: str, data_type: int, channels: int, tensor: Tensor) -> N
         )
 
 
-def _value(data: memoryview, place: str) -> tuple[str, int, int]:
-    """Name, data type and channels of an input or output; other sizes have to be free."""
-    value = Message(data, VALUE_FIELDS, place)
-    kind = Message(value.message("type"), TYPE_FIELDS, place)
-    tensor = Message(kind.message("tensor_type"), TENSOR_TYPE_FIELDS, place)
-    shape = Message(tensor.message("shape"), SHAPE_FIELDS, place)
-    sizes = [Message(size, DIMENSION_FIELDS, place) for size in shape.messages("dim")]
-    channels = sizes[1].integer("dim_value") if len(sizes) == 4 else 0
-    found = tuple((size.texts("dim_param"), size.integers("dim_value")) for size in sizes)
-    if found != ((["batch"], []), ([], [channels]), (["row"], []), (["column"], [])):
-        raise ModelError(
-            f"{place} {value.text('name')!r} has not the shape (batch, channels, row, column)"
-            " of which channels alone is a number"
-        )
-    return value.text("name"), tensor.integer("elem_type"), channels
-
-
-class _Node:
-    """One node: its type, the names it reads and writes, its attributes."""
-
-    def __init__(self, data: memoryview) -> None:
-        node = Message(data, NODE_FIELDS, "a node")
-        node.texts("name")
-        self.type = node.text("op_type")
-        self.inputs = node.texts("input")
-        self.output = node.text("output")
-        self.attributes: Attributes = {}
-        for content in node.messages("attribute"):
-            attribute = Message(content, ATTRIBUTE_FIELDS, f"an attribute of {self.type}")
-            name = attribute.text("name")
-            if attribute.integer("type") != _INTS or name in self.attributes:
-                raise ModelError(f"{attribute.place}, {name!r}, is given twice or not of type INTS")
-            self.attributes[name] = attribute.integers("ints")
+def _channels(value: Value, place: str) -> int:
+    """Channels of an input or output, whose other sizes have to be free."""
+    if len(value.sizes) == 4:
+        batch, channels, row, column = value.sizes
+        if type(channels) is int and (batch, row, column) == ("batch", "row", "column"):
+            return channels
+    raise ModelError(
+        f"{place} {value.name!r} has not the shape (batch, channels, row, column)"
+        " of which channels alone is a number"
+    )
 
 
 class _Nodes:
     """Nodes of a graph, grouped into operators as they are read."""
 
-    def __init__(self, body: Message) -> None:
-        self._nodes = iter([_Node(data) for data in body.messages("node")])
-        self._constants: dict[str, npt.NDArray[Any]] = {}
-        for data in body.messages("initializer"):
-            name, array = _tensor(data)
-            if name in self._constants:
-                raise ModelError(f"initialiser {name!r} is given twice")
-            self._constants[name] = array
+    def __init__(self, file: OnnxFile) -> None:
+        self._nodes = iter(file.nodes)
+        self._constants = file.constants
         self._names = {INPUT, *self._constants}
-        if len(self._names) != 1 + len(self._constants):
+        if INPUT in self._constants:
             raise ModelError(f"an initialiser has the name of the input, {INPUT!r}")
         self._read: set[str] = set()
 
@@ -171,7 +114,7 @@ class _Nodes:
             raise ModelError(f"initialisers {idle} are not used")
         return tuple(operators)
 
-    def _convolution(self, node: _Node) -> Operator:
+    def _convolution(self, node: Node) -> Operator:
         self._expect(node, "QLinearConv", 9)
         source, x_scale, x_zero, weight, scale, w_zero, y_scale, y_zero, bias = node.inputs
         self._scalar(x_scale, np.float32, 1)
@@ -190,7 +133,7 @@ class _Nodes:
             node.output, source, weights, self._constant(bias, np.int32, 1), shift, signed
         )
 
-    def _addition(self, first: _Node) -> Operator:
+    def _addition(self, first: Node) -> Operator:
         second, total, last = self._following(3)
         inputs = (3, 3, 2, 3)
         names = ("DequantizeLinear", "DequantizeLinear", "Add", "QuantizeLinear")
@@ -203,7 +146,7 @@ class _Nodes:
             self._scalar(node.inputs[2], np.uint8, zero)
         return Addition(last.output, first.inputs[0], second.inputs[0])
 
-    def _head(self, first: _Node) -> Operator:
+    def _head(self, first: Node) -> Operator:
         product, back, total, last = self._following(4)
         self._expect(first, "Transpose", 1, _TO_LAST)
         self._expect(product, "MatMulInteger", 2, {})
@@ -217,14 +160,14 @@ class _Nodes:
         exponent = _exponent(last.output, self._per_channel(last.inputs[1]))
         return Head(last.output, first.inputs[0], np.ascontiguousarray(weight), bias, exponent)
 
-    def _following(self, count: int) -> list[_Node]:
+    def _following(self, count: int) -> list[Node]:
         nodes = list(islice(self._nodes, count))
         if len(nodes) < count:
             raise ModelError("the graph ends within an operator")
         return nodes
 
     def _expect(
-        self, node: _Node, kind: str, inputs: int, attributes: Attributes | None = None
+        self, node: Node, kind: str, inputs: int, attributes: Attributes | None = None
     ) -> None:
         if node.type != kind or len(node.inputs) != inputs:
             raise ModelError(
@@ -240,7 +183,7 @@ class _Nodes:
         self._names.add(node.output)
 
     @staticmethod
-    def _chain(node: _Node, sources: tuple[str, ...]) -> None:
+    def _chain(node: Node, sources: tuple[str, ...]) -> None:
         if tuple(node.inputs[: len(sources)]) != sources:
             raise ModelError(f"{node.type} {node.output!r} does not read {', '.join(sources)}")
 
@@ -270,23 +213,6 @@ class _Nodes:
         if array.shape != (1, array.size, 1, 1):
             raise ModelError(f"initialiser {name!r} is {array.shape}, not (1, channels, 1, 1)")
         return array.reshape(-1)
-
-
-def _tensor(data: memoryview) -> tuple[str, npt.NDArray[Any]]:
-    """Name and array of an initialiser."""
-    tensor = Message(data, TENSOR_FIELDS, "an initialiser")
-    name = tensor.text("name")
-    kind = _DTYPES.get(tensor.integer("data_type"))
-    if not name or kind is None:
-        raise ModelError(f"initialiser {name!r} of data type {tensor.integer('data_type')}")
-    shape = tensor.integers("dims")
-    raw = tensor.message("raw_data")
-    dtype = np.dtype(kind)
-    if math.prod(shape) * dtype.itemsize != len(raw) or not len(raw):
-        raise ModelError(
-            f"initialiser {name!r} has {len(raw)} bytes of raw_data for {shape} of {dtype}"
-        )
-    return name, np.frombuffer(raw, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
 def _shift(name: str, scale: npt.NDArray[np.float32]) -> Int32:

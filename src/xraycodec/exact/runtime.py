@@ -24,6 +24,7 @@ import numpy.typing as npt
 from xraycodec.errors import ModelError
 from xraycodec.exact.onnx_reader import read_graph
 from xraycodec.exact.operators import Graph, prove, reach
+from xraycodec.exact.ort import open_session
 from xraycodec.exact.reference import evaluate
 from xraycodec.exact.self_test import (
     DIGEST,
@@ -59,24 +60,8 @@ class OnnxruntimeInterpreter:
         Raises:
             ModelError: onnxruntime refuses the network.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         # Waiting threads would spin on the cores that the coder works on between networks.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_cpu_mem_arena = False  # it would keep the largest of each size for ever
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.__members__[
-            f"ORT_{optimisation}"
-        ]
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's own exceptions share no public base
-            raise ModelError(f"onnxruntime refuses the network: {error}") from error
+        self._session: Any = open_session(model, threads, spinning=False, optimisation=optimisation)
         (only,) = self._session.get_inputs()
         self._input: str = only.name
         self._outputs: list[str] = [output.name for output in self._session.get_outputs()]
@@ -84,7 +69,7 @@ class OnnxruntimeInterpreter:
     def __call__(self, x: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
         try:
             values = self._session.run(None, {self._input: x})
-        except Exception as error:  # as above
+        except Exception as error:  # onnxruntime's own exceptions share no public base
             raise ModelError(f"onnxruntime fails on an input of {x.shape}: {error}") from error
         return dict(zip(self._outputs, values, strict=True))
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from xraycodec.exact.onnx_reader import IR_VERSION, OPSET
+from xraycodec.exact.onnx_file import IR_VERSION, OPSET
 from xraycodec.exact.operators import (
     INPUT,
     ZERO_POINT,

@@ -17,6 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from xraycodec.exact.onnx_file import IR_VERSION, OPSET
 from xraycodec.training.network import (
     Analysis,
     ConvLSTM2d,
@@ -27,8 +28,6 @@ from xraycodec.training.network import (
     Synthesis,
 )
 
-OPSET = 17
-IR_VERSION = 8
 State = tuple[str, str]
 
 

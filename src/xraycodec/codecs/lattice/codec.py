@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -63,6 +64,7 @@ class Lattice(Codec):
             half of the time.
         tile: side of a tile in pixels, a multiple of 8 from 64 to 4096.
         threads: to compute with, 0 for every core; the same bytes for any number.
+        model: another model pack, by its name or by the path of its ``.xrcpack`` file.
     """
 
     codec_id: ClassVar[str] = CODEC_ID
@@ -71,6 +73,7 @@ class Lattice(Codec):
     profile: Profile = "best"
     tile: int = DEFAULT_TILE
     threads: int = 0
+    model: str | Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_error < 1 << 16:
@@ -84,6 +87,10 @@ class Lattice(Codec):
             )
         if self.threads < 0:
             raise OptionError(f"{self.threads} threads; 0 uses every core")
+        if self.model is not None and self.profile != PROFILES[0]:
+            raise OptionError(
+                f"profile {self.profile} and model {self.model} were given; a profile is a model"
+            )
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
         frames = image.frames
@@ -94,7 +101,7 @@ class Lattice(Codec):
         step = 2 * max_error + 1
         places = list(windows(rows, columns, self.tile, 0))
         pool_threads, network_threads = split_threads(self.threads, len(frames) * len(places))
-        model = model_by_name(f"lattice-{self.profile}", network_threads)
+        model = model_by_name(self.model or f"lattice-{self.profile}", network_threads)
         coefficients = None
         if mapped.peak and rows * columns >= LEAST_FITTED_PIXELS:
             coefficients = _fit(frames, places, mapped, step, model.coefficients)

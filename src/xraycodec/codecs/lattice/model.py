@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from xraycodec.codecs.lattice.geometry import PHASES, SETS, described_by, predicted_by
 from xraycodec.errors import ModelError
 from xraycodec.exact.operators import Kind, Tensor
-from xraycodec.exact.pack import ModelPack, find_pack, named_pack
+from xraycodec.exact.pack import ModelPack, find_pack, select_pack
 from xraycodec.exact.runtime import ExactNetwork
 
 CODEC_ID = "LTTC"
@@ -74,13 +75,13 @@ def guided_model_by_digest(digest: bytes, threads: int) -> Model:
     return _load(find_pack(digest), threads, guided=True)
 
 
-def model_by_name(name: str, threads: int) -> Model:
-    """Load a model to encode with.
+def model_by_name(name: str | Path, threads: int) -> Model:
+    """Load a model to encode with, by its name or by the path of its pack.
 
     Raises:
         ModelError: it is not at hand, or no lattice model, or one that takes a guide.
     """
-    return model_by_digest(named_pack(name).digest, threads)
+    return model_by_digest(select_pack(name).digest, threads)
 
 
 def takes_guide(pack: ModelPack) -> bool:
@@ -96,11 +97,10 @@ def takes_guide(pack: ModelPack) -> bool:
 
 
 def _load(pack: ModelPack, threads: int, *, guided: bool) -> Model:
-    if pack.codec != CODEC_ID:
-        raise ModelError(f"model pack {pack.name!r} serves codec {pack.codec!r}, not {CODEC_ID!r}")
-    channels = _integer(pack, "channels", 1, MAX_CHANNELS)
-    components = _integer(pack, "components", 1, MAX_COMPONENTS)
-    parameter_bits = _integer(pack, "parameter_bits", *PARAMETER_BITS)
+    pack.check_codec(CODEC_ID)
+    channels = pack.integer("channels", 1, MAX_CHANNELS)
+    components = pack.integer("components", 1, MAX_COMPONENTS)
+    parameter_bits = pack.integer("parameter_bits", *PARAMETER_BITS)
     if takes_guide(pack) != guided:
         raise ModelError(
             f"model pack {pack.name!r} takes {'no' if guided else 'a'} guide; the stream has"
@@ -128,9 +128,7 @@ def _network(
     pack: ModelPack, member: str, inputs: int, channels: int, components: int, threads: int
 ) -> ExactNetwork:
     """Load a network and hold its input and outputs against what the compiled loops rely on."""
-    if member not in pack.members:
-        raise ModelError(f"model pack {pack.name!r} has no member {member!r}")
-    network = ExactNetwork(pack.members[member], threads=threads)
+    network = ExactNetwork(pack.member(member), threads=threads)
     graph = network.graph
     found = (graph.channels, {name: network.tensors[name] for name in graph.outputs})
     needed = (
@@ -152,15 +150,6 @@ def _listed(outputs: Mapping[str, Tensor]) -> str:
     return ", ".join(
         f"{name!r} ({tensor.channels} channels, {tensor.kind})" for name, tensor in outputs.items()
     )
-
-
-def _integer(pack: ModelPack, field: str, low: int, high: int) -> int:
-    value = pack.properties.get(field)
-    if type(value) is not int or not low <= value <= high:  # a bool is an int, but no number
-        raise ModelError(
-            f"model pack {pack.name!r} has {field} = {value!r}; allowed are {low} to {high}"
-        )
-    return value
 
 
 def _coefficients(pack: ModelPack, guided: bool) -> Coefficients:

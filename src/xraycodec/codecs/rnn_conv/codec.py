@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +31,7 @@ from xraycodec.codecs.rnn_conv.model import (
 from xraycodec.codecs.rnn_conv.parameters import DIGEST_BYTES, Parameters, intensity_window
 from xraycodec.container import Container, Header, pack_header
 from xraycodec.errors import CorruptError, OptionError
+from xraycodec.exact.pack import select_pack
 from xraycodec.image import Pixels, XRay, pixel_type, value_range
 from xraycodec.tiling import Slices, Window, windows
 
@@ -62,6 +64,7 @@ class RnnConv(Codec):
         effort: 0 runs analysis once, as the paper does; 1 synthesises from what it gave, adds a
             share of what is missing to the image and analyses that, for twice the time. The
             decoder is the same.
+        model: another model pack, by its name or by the path of its ``.xrcpack`` file.
     """
 
     codec_id: ClassVar[str] = "RNNC"
@@ -71,6 +74,7 @@ class RnnConv(Codec):
     threads: int = 0
     configuration: str = "compact"
     effort: int = 1
+    model: str | Path | None = None
 
     def __post_init__(self) -> None:
         if not PIXELS_PER_BLOCK / MAX_BETA <= self.ratio <= PIXELS_PER_BLOCK:
@@ -86,6 +90,11 @@ class RnnConv(Codec):
             )
         if not 0 <= self.effort <= MOST_EFFORT:
             raise OptionError(f"effort {self.effort}; rnn-conv takes 0 to {MOST_EFFORT}")
+        if self.model is not None and self.configuration != CONFIGURATIONS[0]:
+            raise OptionError(
+                f"configuration {self.configuration} and model {self.model} were given; a model"
+                " has its own widths"
+            )
 
     @property
     def beta(self) -> int:
@@ -93,7 +102,11 @@ class RnnConv(Codec):
         return min(MAX_BETA, max(1, round(PIXELS_PER_BLOCK / self.ratio)))
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
-        pack = pack_for_segment(self.tile, self.configuration)
+        pack = (
+            pack_for_segment(self.tile, self.configuration)
+            if self.model is None
+            else select_pack(self.model)
+        )
         model = model_for(pack.digest, self.threads)
         if self.beta > model.beta:
             raise OptionError(f"ratio {self.ratio:g}; the model has {model.beta} channels only")

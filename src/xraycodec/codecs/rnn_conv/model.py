@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from xraycodec.entropy import FrequencyTables
 from xraycodec.errors import ModelError
+from xraycodec.exact.float_shapes import Shape
 from xraycodec.exact.pack import (
-    SEARCH_PATH,
     SUFFIX,
     ModelPack,
     find_pack,
@@ -23,6 +22,7 @@ from xraycodec.exact.session import Network
 
 BLOCK = 16
 MAX_BETA = 128
+MAX_SEGMENT = 1 << 16
 CODE_LIMIT = 127
 CODEC_ID = "RNNC"
 CONFIGURATIONS = ("compact", "paper")
@@ -78,43 +78,34 @@ class Model:
 @lru_cache(maxsize=4)
 def _load(digest: bytes, threads: int) -> Model:
     pack = find_pack(digest)
-    if pack.codec != CODEC_ID:
-        raise ModelError(f"model pack {pack.name} serves codec {pack.codec}, not {CODEC_ID}")
+    pack.check_codec(CODEC_ID)
+    pack.integer("block", BLOCK, BLOCK)
+    segment, beta = pack.integer("segment", 1, MAX_SEGMENT), pack.integer("beta", 1, MAX_BETA)
+    remainder = pack.integer("remainder", 1, beta - 1) if "remainder" in pack.properties else None
     try:
-        properties: dict[str, Any] = dict(pack.properties)
-        segment, block, beta = (int(properties[key]) for key in ("segment", "block", "beta"))
-        remainder = properties.get("remainder")
-        dequantiser = np.frombuffer(pack.members["dequantiser.f32"], "<f4").astype(np.float32)
+        dequantiser = np.frombuffer(pack.member("dequantiser.f32"), "<f4").astype(np.float32)
         dequantiser = dequantiser.reshape(beta, 2 * CODE_LIMIT + 1)
-        analysis, synthesis = pack.members["analysis.onnx"], pack.members["synthesis.onnx"]
-        tables = FrequencyTables.from_bytes(pack.members["frequencies.bin"])
-    except (KeyError, OverflowError, TypeError, ValueError) as error:
-        raise ModelError(f"model pack {pack.name} is incomplete: {error}") from error
+    except ValueError as error:
+        raise ModelError(f"'dequantiser.f32' of model pack {pack.name!r}: {error}") from error
+    tables = FrequencyTables.from_bytes(pack.member("frequencies.bin"))
     ordered = np.isfinite(dequantiser).all() and (np.diff(dequantiser) > 0).all()
-    if block != BLOCK or not ordered:
-        raise ModelError(f"model pack {pack.name} has another block size or unordered codes")
-    if not 1 <= beta <= MAX_BETA or len(tables) != beta:
+    if not ordered:
+        raise ModelError(f"model pack {pack.name!r} has codes whose latents do not rise")
+    if len(tables) != beta:
         raise ModelError(
-            f"model pack {pack.name} has {beta} channels and {len(tables)} frequency tables;"
-            f" allowed are 1 to {MAX_BETA} channels with a table each"
+            f"model pack {pack.name!r} has {beta} channels and {len(tables)} frequency tables"
         )
-    if remainder is not None and (type(remainder) is not int or not 1 <= remainder < beta):
-        raise ModelError(
-            f"model pack {pack.name} has its remainder in channel {remainder!r}; allowed are 1 to"
-            f" {beta - 1}"
-        )
-    networks = Network(analysis, threads), Network(synthesis, threads)
-    _check_shapes(pack.name, beta, *networks)
-    return Model(digest, segment, beta, *networks, dequantiser, tables, remainder)
+    image, latents = Shape(1, BLOCK), Shape(beta, 1)
+    analysis = _network(pack, "analysis.onnx", image, latents, threads)
+    synthesis = _network(pack, "synthesis.onnx", latents, image, threads)
+    return Model(digest, segment, beta, analysis, synthesis, dequantiser, tables, remainder)
 
 
-def _check_shapes(name: str, beta: int, analysis: Network, synthesis: Network) -> None:
-    # One block through each: a network of other widths must not fail in the midst of an image.
-    latents = analysis(np.zeros((1, 1, BLOCK, BLOCK), np.float32))
-    pixels = synthesis(np.zeros((1, beta, 1, 1), np.float32))
-    for found, due in ((latents, (1, beta, 1, 1)), (pixels, (1, 1, BLOCK, BLOCK))):
-        if found.shape != due:
-            raise ModelError(f"a network of model pack {name} gives {found.shape}, not {due}")
+def _network(pack: ModelPack, member: str, taken: Shape, given: Shape, threads: int) -> Network:
+    try:
+        return Network(pack.member(member), taken, given, threads)
+    except ModelError as error:
+        raise ModelError(f"{member!r} of model pack {pack.name!r}: {error}") from error
 
 
 def model_for(digest: bytes, threads: int = 0) -> Model:
@@ -135,12 +126,9 @@ def pack_for_segment(segment: int, configuration: str = "compact") -> ModelPack:
     name = f"rnn-conv-{configuration}-{segment}"
     try:
         return named_pack(name)
-    except ModelError:
-        folders = pack_folders()
-        found = {path.stem for folder in folders for path in folder.glob(f"rnn-conv-*{SUFFIX}")}
-        if name in found:
+    except ModelError as error:
+        found = (path.stem for folder in pack_folders() for path in folder.glob(f"*{SUFFIX}"))
+        at_hand = sorted({stem for stem in found if stem.startswith("rnn-conv-")})
+        if name in at_hand:
             raise
-        raise ModelError(
-            f"no model pack {name}{SUFFIX} in {', '.join(map(str, folders))}; set {SEARCH_PATH} to"
-            f" the folder that holds it; at hand: {', '.join(sorted(found)) or 'none'}"
-        ) from None
+        raise ModelError(f"{error}; at hand: {', '.join(at_hand) or 'none'}") from None

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +30,7 @@ from xraycodec.codecs.toderici.parameters import MAX_TILE, Parameters, check_hea
 from xraycodec.codecs.toderici.tiles import Group, gather, groups, scatter
 from xraycodec.container import Buffer, Container, Header
 from xraycodec.errors import CorruptError, OptionError
+from xraycodec.exact.pack import select_pack
 from xraycodec.exact.session import Activations
 from xraycodec.image import Pixels, XRay, pixel_type
 
@@ -44,6 +46,7 @@ class Toderici(Codec):
             entropy coding, 1/8 bit a pixel with the 32 channels of the model that ships.
         tile: side of the tiles in pixels, a multiple of 16 from 16 to 512.
         threads: of the network's interpreter, 0 for every core.
+        model: another model pack, by its name or by the path of its ``.xrcpack`` file.
 
     Raises:
         OptionError: a number outside these bounds.
@@ -55,6 +58,7 @@ class Toderici(Codec):
     iterations: int = 8
     tile: int = 256
     threads: int = 0
+    model: str | Path | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.iterations <= MAX_ITERATIONS:
@@ -65,7 +69,11 @@ class Toderici(Codec):
             )
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
-        model = named_model(CONFIGURATION, self.threads)
+        model = (
+            named_model(CONFIGURATION, self.threads)
+            if self.model is None
+            else model_for(select_pack(self.model).digest, self.threads)
+        )
         if self.iterations > model.iterations:
             raise OptionError(
                 f"iterations {self.iterations}; the model has {model.iterations} only"

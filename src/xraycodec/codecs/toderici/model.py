@@ -12,6 +12,7 @@ import numpy as np
 
 from xraycodec.entropy import FrequencyTables
 from xraycodec.errors import ModelError
+from xraycodec.exact.float_shapes import Shape
 from xraycodec.exact.pack import ModelPack, find_pack, named_pack
 from xraycodec.exact.session import Activations, NamedNetwork
 
@@ -19,7 +20,6 @@ CODEC_ID = "TODE"
 BLOCK = 16
 MAX_BITS = 64
 MAX_ITERATIONS = 32
-MAX_STATE_CHANNELS = 4096
 CONTEXTS = 4
 """Frequency tables for each iteration and channel: by the bits of the two iterations before."""
 
@@ -115,15 +115,13 @@ def model_for(digest: bytes, threads: int = 0) -> Model:
         ModelError: its pack is not at hand or does not fit.
     """
     pack = find_pack(digest)
-    if pack.codec != CODEC_ID:
-        raise ModelError(f"model pack {pack.name!r} serves codec {pack.codec!r}, not {CODEC_ID!r}")
-    _integer(pack, "block", BLOCK, BLOCK)
-    bits = _integer(pack, "bits", 1, MAX_BITS)
-    iterations = _integer(pack, "iterations", 1, MAX_ITERATIONS)
-    encoder = _recurrent(pack, "encoder.onnx", "r", "bits", ENCODER_CELLS, threads)
-    decoder = _recurrent(pack, "decoder.onnx", "b", "x", DECODER_CELLS, threads)
-    _check_step(pack, encoder, (1, 1, BLOCK, BLOCK), (1, bits, 1, 1))
-    _check_step(pack, decoder, (1, bits, 1, 1), (1, 1, BLOCK, BLOCK))
+    pack.check_codec(CODEC_ID)
+    pack.integer("block", BLOCK, BLOCK)
+    bits = pack.integer("bits", 1, MAX_BITS)
+    iterations = pack.integer("iterations", 1, MAX_ITERATIONS)
+    image, code = Shape(1, BLOCK), Shape(bits, 1)
+    encoder = _recurrent(pack, "encoder.onnx", ("r", image), ("bits", code), ENCODER_CELLS, threads)
+    decoder = _recurrent(pack, "decoder.onnx", ("b", code), ("x", image), DECODER_CELLS, threads)
     tables = _tables(pack, bits, iterations)
     return Model(digest, bits, iterations, encoder, decoder, tables)
 
@@ -137,23 +135,8 @@ def named_model(configuration: str, threads: int = 0) -> Model:
     return model_for(named_pack(f"toderici-{configuration}").digest, threads)
 
 
-def _integer(pack: ModelPack, field: str, low: int, high: int) -> int:
-    value = pack.properties.get(field)
-    if type(value) is not int or not low <= value <= high:  # a bool is an int, but no number
-        raise ModelError(
-            f"model pack {pack.name!r} has {field} = {value!r}; allowed are {low} to {high}"
-        )
-    return value
-
-
-def _member(pack: ModelPack, name: str) -> bytes:
-    if name not in pack.members:
-        raise ModelError(f"model pack {pack.name!r} has no member {name!r}")
-    return pack.members[name]
-
-
 def _tables(pack: ModelPack, bits: int, iterations: int) -> FrequencyTables:
-    tables = FrequencyTables.from_bytes(_member(pack, "frequencies.bin"))
+    tables = FrequencyTables.from_bytes(pack.member("frequencies.bin"))
     due = iterations * bits * CONTEXTS
     if len(tables) != due or tables.minimums.any() or (tables.counts != 2).any():
         raise ModelError(
@@ -164,42 +147,25 @@ def _tables(pack: ModelPack, bits: int, iterations: int) -> FrequencyTables:
 
 
 def _recurrent(
-    pack: ModelPack, member: str, source: str, result: str, layers: tuple[int, ...], threads: int
+    pack: ModelPack,
+    member: str,
+    source: tuple[str, Shape],
+    result: tuple[str, Shape],
+    layers: tuple[int, ...],
+    threads: int,
 ) -> Recurrent:
     """Load a network and find its states, two for each recurrent layer."""
-    network = NamedNetwork(_member(pack, member), threads)
     cells = tuple(size for size in layers for _ in "hc")
-    states = [f"state_{i}" for i in range(len(cells))]
-    results = [result, *(f"next_{i}" for i in range(len(cells)))]
-    if {*network.inputs} != {source, *states} or not {*results} <= {*network.outputs}:
+    states = {f"state_{i}": Shape(0, size) for i, size in enumerate(cells)}
+    try:
+        network = NamedNetwork(pack.member(member), {source[0]: source[1], **states}, threads)
+    except ModelError as error:
+        raise ModelError(f"{member!r} of model pack {pack.name!r}: {error}") from error
+    found = [network.inputs[state] for state in states]
+    due = {result[0]: result[1]} | {f"next_{i}": shape for i, shape in enumerate(found)}
+    if network.outputs != due:
         raise ModelError(
-            f"{member!r} of model pack {pack.name!r} takes {', '.join(network.inputs)} and gives"
-            f" {', '.join(network.outputs)}; needed are {source}, {', '.join(states)} and"
-            f" {', '.join(results)}"
+            f"{member!r} of model pack {pack.name!r} gives {network.outputs}; needed are {due}"
         )
-    channels = []
-    for state in states:
-        shape = network.inputs[state]
-        width = shape[1] if len(shape) == 4 else None
-        if width is None or not 1 <= width <= MAX_STATE_CHANNELS:
-            raise ModelError(
-                f"{state} of {member!r} of model pack {pack.name!r} has shape {shape}; allowed are"
-                f" four axes with 1 to {MAX_STATE_CHANNELS} channels"
-            )
-        channels.append(width)
-    return Recurrent(network, source, result, cells, tuple(channels))
-
-
-def _check_step(
-    pack: ModelPack, network: Recurrent, taken: tuple[int, ...], due: tuple[int, ...]
-) -> None:
-    # One block for one iteration: other widths must not fail in the midst of an image.
-    states = network.start(1, (1, 1))
-    result, following = network.step(np.zeros(taken, np.float32), states)
-    found = [result.shape, *(state.shape for state in following)]
-    needed = [due, *(state.shape for state in states)]
-    if found != needed:
-        raise ModelError(
-            f"a network of model pack {pack.name!r} gives {network.result} and states of {found},"
-            f" not {needed}"
-        )
+    channels = tuple(shape.channels for shape in found)
+    return Recurrent(network, source[0], result[0], cells, channels)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -74,9 +75,10 @@ class Wavelet(Codec):
         max_error: largest difference of any pixel from the original once the completion is
             decoded, in grey levels; 0 is lossless, ``None`` leaves the base without a completion.
         profile: which model codes the completion: best, with the base for a guide, or fast.
-        completion_model: name of another lattice model pack for it.
+        completion_model: another lattice model pack for it, by its name or by the path of its
+            ``.xrcpack`` file.
         threads: to compute with, 0 for every core; the same bytes for any number.
-        model: name of the model pack.
+        model: the model pack, by its name or by the path of its ``.xrcpack`` file.
     """
 
     codec_id: ClassVar[str] = CODEC_ID
@@ -91,9 +93,9 @@ class Wavelet(Codec):
     effort: int = 1
     max_error: int | None = None
     profile: Profile = "best"
-    completion_model: str | None = None
+    completion_model: str | Path | None = None
     threads: int = 0
-    model: str = MODEL
+    model: str | Path = MODEL
 
     def __post_init__(self) -> None:
         asked = {
@@ -121,6 +123,15 @@ class Wavelet(Codec):
         if self.profile != PROFILES[0] and self.max_error is None:
             raise OptionError(
                 f"profile {self.profile} is of a completion; it needs a maximum error"
+            )
+        if self.completion_model is not None and self.max_error is None:
+            raise OptionError(
+                f"model {self.completion_model} is of a completion; it needs a maximum error"
+            )
+        if self.completion_model is not None and self.profile != PROFILES[0]:
+            raise OptionError(
+                f"profile {self.profile} and model {self.completion_model} were given for the"
+                " completion; a profile is a model"
             )
         if self.threads < 0:
             raise OptionError(f"{self.threads} threads; 0 uses every core")

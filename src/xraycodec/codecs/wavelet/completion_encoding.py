@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from xraycodec.codecs.wavelet.completion import (
 from xraycodec.codecs.wavelet.completion_parameters import Completion, Kind
 from xraycodec.codecs.wavelet.geometry import LAYERS
 from xraycodec.codecs.wavelet.parameters import Parameters
-from xraycodec.exact.pack import named_pack
+from xraycodec.exact.pack import select_pack
 from xraycodec.image import Pixels, XRay
 from xraycodec.tiling import Window, windows
 
@@ -48,7 +49,7 @@ def tile_count(image: XRay) -> int:
 
 
 def complete(
-    image: XRay, base: Encoded, max_error: int, pack: str, threads: int, progress: Progress
+    image: XRay, base: Encoded, max_error: int, pack: str | Path, threads: int, progress: Progress
 ) -> Encoded:
     """Put a completion above a base.
 
@@ -56,7 +57,7 @@ def complete(
         image: what was compressed.
         base: what it was compressed to.
         max_error: largest difference of any pixel that may stay; 0 is lossless.
-        pack: name of the lattice model pack.
+        pack: the lattice model pack, by its name or by the path of its file.
         threads: 0 for every core.
         progress: called with steps done and steps in all, the frames of the base counted.
 
@@ -67,7 +68,7 @@ def complete(
     count, rows, columns = frames.shape
     max_error = min(max_error, (1 << image.bits_stored) - 1)
     step = 2 * max_error + 1
-    found = named_pack(pack)
+    found = select_pack(pack)
     guided = takes_guide(found)
     kinds = (Kind.GUIDED,) if guided else (Kind.DIFFERENCE, Kind.IMAGE)
     lowest, highest, kind, mapped = _map(frames, base.pixels, kinds, lossless=max_error == 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from xraycodec.codecs.wavelet.geometry import (
     BANDS,
@@ -16,7 +17,7 @@ from xraycodec.codecs.wavelet.geometry import (
 )
 from xraycodec.errors import ModelError
 from xraycodec.exact.operators import Kind, Tensor
-from xraycodec.exact.pack import ModelPack, find_pack, named_pack
+from xraycodec.exact.pack import ModelPack, find_pack, select_pack
 from xraycodec.exact.runtime import ExactNetwork
 
 CODEC_ID = "WAVE"
@@ -71,22 +72,21 @@ def model_by_digest(digest: bytes, threads: int) -> Model:
     return _load(find_pack(digest), threads)
 
 
-def model_by_name(name: str, threads: int) -> Model:
-    """Load a model to encode with.
+def model_by_name(name: str | Path, threads: int) -> Model:
+    """Load a model to encode with, by its name or by the path of its pack.
 
     Raises:
         ModelError: it is not at hand, or no wavelet model.
     """
-    return model_by_digest(named_pack(name).digest, threads)
+    return model_by_digest(select_pack(name).digest, threads)
 
 
 def _load(pack: ModelPack, threads: int) -> Model:
-    if pack.codec != CODEC_ID:
-        raise ModelError(f"model pack {pack.name!r} serves codec {pack.codec!r}, not {CODEC_ID!r}")
-    channels = _integer(pack, "channels", 1, MAX_CHANNELS)
-    components = _integer(pack, "components", 1, MAX_COMPONENTS)
-    parameter_bits = _integer(pack, "parameter_bits", *PARAMETER_BITS)
-    sets = _integer(pack, "sets", 1, MAX_SETS) if "sets" in pack.properties else SETS
+    pack.check_codec(CODEC_ID)
+    channels = pack.integer("channels", 1, MAX_CHANNELS)
+    components = pack.integer("components", 1, MAX_COMPONENTS)
+    parameter_bits = pack.integer("parameter_bits", *PARAMETER_BITS)
+    sets = pack.integer("sets", 1, MAX_SETS) if "sets" in pack.properties else SETS
     mixtures = BANDS * (3 * components - 1)
     carried = {"state": Tensor(channels, Kind.UNSIGNED)}
     phases = tuple(
@@ -130,9 +130,7 @@ def _network(
     threads: int,
 ) -> ExactNetwork:
     """Load a network and hold its input and outputs against what the compiled loops rely on."""
-    if member not in pack.members:
-        raise ModelError(f"model pack {pack.name!r} has no member {member!r}")
-    network = ExactNetwork(pack.members[member], threads=threads)
+    network = ExactNetwork(pack.member(member), threads=threads)
     graph = network.graph
     found = (graph.channels, {name: network.tensors[name] for name in graph.outputs})
     needed = (inputs, {**carried, "numbers": Tensor(numbers, Kind.WIDE)})
@@ -142,12 +140,3 @@ def _network(
             f" {found[1]}; needed are {needed[0]} and {needed[1]}"
         )
     return network
-
-
-def _integer(pack: ModelPack, field: str, low: int, high: int) -> int:
-    value = pack.properties.get(field)
-    if type(value) is not int or not low <= value <= high:  # a bool is an int, but no number
-        raise ModelError(
-            f"model pack {pack.name!r} has {field} = {value!r}; allowed are {low} to {high}"
-        )
-    return value
