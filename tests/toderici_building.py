@@ -18,9 +18,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from model_folders import stand_in
 from xraycodec.codecs.toderici import model
 from xraycodec.entropy import FrequencyTables
-from xraycodec.exact.pack import SEARCH_PATH, build_pack, find_pack, named_pack
+from xraycodec.exact.pack import build_pack, find_pack, named_pack
 from xraycodec.image import XRay
 
 BLOCK, BITS, ITERATIONS = 16, 10, 12
@@ -174,7 +175,7 @@ def forget_models() -> None:
 def models_in(folder: Path) -> Iterator[Path]:
     """Take the packs of ``folder`` before those of the package."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(SEARCH_PATH, str(folder))
+        stand_in(patch, folder, NAME)
         forget_models()
         try:
             yield folder

@@ -111,7 +111,7 @@ def test_it_is_not_even_tried_where_nobody_asks_for_it(world, monkeypatch, chang
 def test_the_reason_names_what_to_set(models):
     with models_in(models):
         why = paper_widths.why_not()
-    assert why.startswith(f"no model pack {PAPER_128} in {models}, ")
+    assert why.startswith(f"no model pack {PAPER_128} in {models}; ")
     assert "set XRAYCODEC_MODELS to the folder that holds it" in why
     with paper_model_in(models):
         assert paper_widths.why_not() is None

@@ -5,7 +5,11 @@ import io
 import json
 import os
 import re
+import struct
+import tracemalloc
+import warnings
 import zipfile
+import zlib
 
 import pytest
 
@@ -15,13 +19,18 @@ from xraycodec.exact.pack import (
     MANIFEST,
     SEARCH_PATH,
     SUFFIX,
+    add_model,
     build_pack,
     find_pack,
     named_pack,
     pack_folders,
     read_pack,
+    select_pack,
 )
+from xraycodec.exact.pinned import PINNED
 
+OWN = pack_folders()[0]
+EMPTY = hashlib.sha256(b"").hexdigest()
 PROPERTIES = {"segment": 128, "training": {"seed": 1}}
 MEMBERS = {"b.onnx": bytes(range(256)) * 20, "a.f32": b"", "c.bin": b"\x00\xff"}
 
@@ -33,6 +42,7 @@ def fresh_caches():
     for function in cached:
         function.cache_clear()
     yield
+    pack_module._added.clear()
     for function in cached:
         function.cache_clear()
 
@@ -241,13 +251,162 @@ def test_damage_to_any_byte_is_a_model_error_or_without_effect(tmp_path, data):
         assert (pack.digest, pack.members) == (sound.digest, sound.members)
 
 
-def test_folders_come_from_the_search_path_then_the_package(monkeypatch, tmp_path):
+def test_folders_are_the_packages_own_then_those_of_the_search_path(monkeypatch, tmp_path):
     monkeypatch.delenv(SEARCH_PATH, raising=False)
     (own,) = pack_folders()
     assert own.parts[-2:] == ("xraycodec", "models")
     first, second = tmp_path / "first", tmp_path / "second"
     monkeypatch.setenv(SEARCH_PATH, f"{first}{os.pathsep}{os.pathsep}{second}")
-    assert pack_folders() == (first, second, own)
+    assert pack_folders() == (own, first, second)
+
+
+def test_the_pins_are_those_of_the_files_that_ship():
+    found = {path.stem: read_pack(path) for path in OWN.glob(f"*{SUFFIX}")}
+    assert {name: pack.digest.hex() for name, pack in found.items()} == dict(PINNED)
+    assert len(set(PINNED.values())) == len(PINNED)
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_a_name_that_ships_means_the_pinned_pack(name, monkeypatch, tmp_path, data):
+    written(tmp_path, data, name=name)
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    assert named_pack(name).digest.hex() == PINNED[name]
+    assert select_pack(name).digest.hex() == PINNED[name]
+    assert find_pack(bytes.fromhex(PINNED[name])).digest.hex() == PINNED[name]
+    assert find_pack(digest_of(data)).members == MEMBERS  # files made with it still decode
+
+
+def test_a_shipped_file_that_was_replaced(monkeypatch, tmp_path, data):
+    monkeypatch.setattr(pack_module, "_OWN_FOLDER", tmp_path)
+    written(tmp_path, data, name="wavelet")
+    match = f"wavelet.xrcpack is another pack, {digest_of(data).hex()}, than .*{PINNED['wavelet']}"
+    with pytest.raises(ModelError, match=match):
+        named_pack("wavelet")
+    with pytest.raises(ModelError, match=f"no model pack {PINNED['wavelet']}"):
+        find_pack(bytes.fromhex(PINNED["wavelet"]))
+
+
+def test_a_digest_is_looked_for_in_the_packages_own_folder_first(monkeypatch, tmp_path):
+    digest = bytes.fromhex(PINNED["lattice-fast"])
+    own = (OWN / f"lattice-fast{SUFFIX}").read_bytes()
+    written(tmp_path, own, name="copy")
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    read = []
+    monkeypatch.setattr(pack_module, "read_pack", lambda path: read.append(path) or read_pack(path))
+    assert find_pack(digest).name == "lattice-fast"
+    assert read == [OWN / f"lattice-fast{SUFFIX}"]
+    find_pack.cache_clear()
+    monkeypatch.setattr(pack_module, "_OWN_FOLDER", tmp_path / "gone")
+    assert find_pack(digest).name == "lattice-fast"
+    assert read[1:] == [tmp_path / f"copy{SUFFIX}"]
+
+
+def test_a_file_is_selected_by_its_path_and_found_by_its_digest(monkeypatch, tmp_path, data):
+    monkeypatch.delenv(SEARCH_PATH, raising=False)
+    path = written(tmp_path, data, name="wavelet")
+    with pytest.raises(ModelError, match=r"name its file with --model .* or set XRAYCODEC_MODELS"):
+        find_pack(digest_of(data))
+    monkeypatch.chdir(tmp_path)
+    for choice in (path, str(path), path.name):
+        assert select_pack(choice).digest == digest_of(data)
+    monkeypatch.chdir("/")
+    assert find_pack(digest_of(data)).members == MEMBERS
+    assert add_model(path) == digest_of(data).hex()
+    path.write_bytes(build_pack("test", "TEST", {}, {}))
+    assert select_pack(path).members == {}
+
+
+@pytest.mark.parametrize("name", ["nothing.xrcpack", "folder.xrcpack"])
+def test_a_file_that_is_no_pack_is_not_selected(name, tmp_path):
+    (tmp_path / "folder.xrcpack").mkdir()
+    for function in (select_pack, add_model):
+        with pytest.raises(ModelError, match="is no readable model pack"):
+            function(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "", ".hidden", "a\0b", "x" * 129])
+def test_names_lead_nowhere(name, monkeypatch, tmp_path, data):
+    written(tmp_path, data, name="x")
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path / "models"))
+    with pytest.raises(ModelError, match="is neither the name of a model nor the path of a file"):
+        named_pack(name)
+    with pytest.raises(ModelError, match="is not of the form"):
+        build_pack(name, "TEST", {}, {})
+    with pytest.raises(ModelError, match="is not of the form"):
+        build_pack("test", "TEST", {}, {name: b""})
+
+
+@pytest.mark.parametrize("member", ["../a.f32", "/a.f32", "a/b.f32", "a\\b"])
+def test_a_member_whose_name_is_a_path(tmp_path, data, member):
+    members = manifest_of(data)["members"] | {member: {"size": 0, "sha256": EMPTY}}
+    manifest = json.dumps(manifest_of(data) | {"members": members})
+    refused(tmp_path, zipped({MANIFEST: manifest, **MEMBERS, member: b""}), "is not of the form")
+
+
+def test_a_pack_with_a_name_as_long_as_a_book(tmp_path, data):
+    path = written(tmp_path, repacked(data, name="a" * 100_000))
+    with pytest.raises(ModelError) as caught:
+        read_pack(path)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "c.bin"])
+def test_an_entry_twice(tmp_path, data, name):
+    out = io.BytesIO(data)
+    with zipfile.ZipFile(out, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.writestr(name, b"another")
+    refused(tmp_path, out.getvalue(), "two entries of the archive have one name")
+
+
+def test_an_entry_that_inflates_to_more_than_the_directory_says(tmp_path):
+    due = bytes(64)
+    manifest = manifest_bytes(build_pack("test", "TEST", {}, {"a.bin": due}))
+    bomb = bytearray(zipped({MANIFEST: manifest, "a.bin": bytes(1 << 26)}))
+    header = bomb.rindex(b"PK\x01\x02")  # of the last entry in the directory
+    struct.pack_into("<I", bomb, header + 16, zlib.crc32(due))
+    struct.pack_into("<I", bomb, header + 24, len(due))
+    path = written(tmp_path, bytes(bomb))
+    tracemalloc.start()
+    try:
+        assert read_pack(path).members == {"a.bin": due}
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 22
+
+
+def test_a_directory_beyond_the_limits(tmp_path, monkeypatch, data):
+    def opened(*_):
+        raise AssertionError
+
+    many = zipped({f"{n}": b"" for n in range(4097)})
+    path = written(tmp_path, many)
+    monkeypatch.setattr(zipfile, "ZipFile", opened)
+    with pytest.raises(ModelError, match=r"4097 entries in a directory of .* limits are 4096"):
+        read_pack(path)
+    path.write_bytes(data[:-10] + struct.pack("<I", (1 << 20) + 1) + data[-6:])
+    with pytest.raises(ModelError, match="entries in a directory of 1048577 bytes"):
+        read_pack(path)
+    path.write_bytes(data[:-22] + b"PK\x06\x07" + bytes(16) + data[-22:])
+    with pytest.raises(ModelError, match="is a ZIP64 archive"):
+        read_pack(path)
+    path.write_bytes(data[:-2] + b"\x01\x00x")
+    with pytest.raises(ModelError, match="does not end in the directory of a ZIP archive"):
+        read_pack(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_regular_file_is_not_waited_for(monkeypatch, tmp_path, data):
+    os.mkfifo(tmp_path / f"a{SUFFIX}")
+    (tmp_path / f"b{SUFFIX}").symlink_to("/dev/zero")
+    (tmp_path / f"c{SUFFIX}").symlink_to(written(tmp_path / "elsewhere", data))
+    for name in "ab":
+        with pytest.raises(ModelError, match="is no regular file"):
+            read_pack(tmp_path / f"{name}{SUFFIX}")
+    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    assert find_pack(digest_of(data)).members == MEMBERS
 
 
 def test_found_by_digest_whatever_its_file_name(monkeypatch, tmp_path, data):
@@ -268,9 +427,16 @@ def test_found_by_name_in_the_first_folder_that_has_it(monkeypatch, tmp_path, da
 
 def test_not_found(monkeypatch, tmp_path):
     monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
-    with pytest.raises(ModelError, match=f"no model pack {'5a' * 32} in {tmp_path}.*{SEARCH_PATH}"):
+    with pytest.raises(
+        ModelError, match=f"no model pack {'5a' * 32} in .*{tmp_path}; .*{SEARCH_PATH}"
+    ):
         find_pack(b"\x5a" * 32)
-    with pytest.raises(ModelError, match=r"no model pack absent\.xrcpack"):
+    with pytest.raises(
+        ModelError, match=rf"no model pack absent\.xrcpack in {tmp_path}; set XRAYC"
+    ):
+        named_pack("absent")
+    monkeypatch.delenv(SEARCH_PATH)
+    with pytest.raises(ModelError, match=r"absent\.xrcpack in XRAYCODEC_MODELS, which is not set"):
         named_pack("absent")
 
 

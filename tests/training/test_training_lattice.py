@@ -10,6 +10,7 @@ import torch
 from session_building import LATTICE as SETTINGS
 from session_building import lattice_trainer, radiographs
 
+from model_folders import stand_in
 from xraycodec import Lattice, compress, decompress
 from xraycodec.codecs.lattice.fitting import fit_image
 from xraycodec.codecs.lattice.geometry import EXTRAS, PHASES, SETS, levels
@@ -63,7 +64,7 @@ def test_training_lowers_the_rate_and_exports_a_codec(
     prior = fit_image([image.astype(np.int32) for image in radiographs(side=96)], 1, None)
     pack = export(run.averaged(), "lattice-best", prior, {})
     (tmp_path / f"lattice-best{SUFFIX}").write_bytes(pack)
-    monkeypatch.setenv("XRAYCODEC_MODELS", str(tmp_path))
+    stand_in(monkeypatch, tmp_path, "lattice-best")
     for cached in _caches():
         cached.cache_clear()
     try:

@@ -12,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: xraycodec[train]")
 
+from model_folders import stand_in
 from xraycodec.codecs.wavelet import features, kernels
 from xraycodec.codecs.wavelet.encoder import LEAST, Encoder, Thrift
 from xraycodec.codecs.wavelet.geometry import (
@@ -29,7 +30,7 @@ from xraycodec.codecs.wavelet.walk import Distributions, walk
 from xraycodec.entropy.mixture_tables import powers, sigmoids
 from xraycodec.errors import ModelError
 from xraycodec.exact.operators import prove
-from xraycodec.exact.pack import SEARCH_PATH, find_pack, named_pack
+from xraycodec.exact.pack import find_pack, named_pack
 from xraycodec.exact.reference import evaluate
 from xraycodec.training.wavelet import transform
 from xraycodec.training.wavelet.export import cell_graph, export
@@ -68,7 +69,7 @@ def model(network: WaveletNetwork, tmp_path_factory: pytest.TempPathFactory) -> 
     (folder / "wavelet.xrcpack").write_bytes(export(network, "wavelet", {"training": "none"}))
     caches: tuple[Any, ...] = (named_pack, find_pack, model_by_digest)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(SEARCH_PATH, str(folder))
+        stand_in(patch, folder, "wavelet")
         for cached in caches:
             cached.cache_clear()
         yield model_by_name("wavelet", 1)

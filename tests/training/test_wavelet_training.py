@@ -16,10 +16,11 @@ torch = pytest.importorskip("torch", reason="training needs torch: xraycodec[tra
 from session_building import WAVELET as SETTINGS
 from session_building import radiographs, wavelet_trainer
 
+from model_folders import stand_in
 from xraycodec.codecs.wavelet import Wavelet
 from xraycodec.codecs.wavelet.model import model_by_digest
 from xraycodec.errors import ModelError
-from xraycodec.exact.pack import SEARCH_PATH, SUFFIX, find_pack, named_pack
+from xraycodec.exact.pack import SUFFIX, find_pack, named_pack
 from xraycodec.pipeline import compress, decompress
 from xraycodec.training.wavelet.export import export
 from xraycodec.training.wavelet.finish import FinishSettings, train_finish
@@ -46,7 +47,7 @@ def test_ten_steps_lower_the_loss_and_export_a_codec(
     run.run(lambda line: None)
     assert cost(run) < 0.98 * before
     (tmp_path / f"wavelet{SUFFIX}").write_bytes(export(run.averaged(), "wavelet", {}))
-    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    stand_in(monkeypatch, tmp_path, "wavelet")
     caches: tuple[Any, ...] = (named_pack, find_pack, model_by_digest)
     for cached in caches:
         cached.cache_clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 import lattice_building as building
 import pytest
 
-from xraycodec.exact import pack
+from model_folders import stand_in
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def tiny_model(tiny_pack: bytes, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("models")
     (folder / "lattice-best.xrcpack").write_bytes(tiny_pack)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(pack.SEARCH_PATH, str(folder))
+        stand_in(patch, folder, "lattice-best")
         building.forget_models()
         yield folder
     building.forget_models()

@@ -19,11 +19,12 @@ from lattice_building import (
 )
 
 from codec_building import CHANNELS, changed_pack, wrong_numbers
+from model_folders import stand_in
 from xraycodec.codecs.lattice import Lattice
 from xraycodec.codecs.lattice.model import CODEC_ID, model_by_digest, model_by_name
 from xraycodec.errors import ModelError
 from xraycodec.exact.operators import Graph
-from xraycodec.exact.pack import SEARCH_PATH, named_pack
+from xraycodec.exact.pack import named_pack
 from xraycodec.pipeline import compress, decompress
 
 Load = Callable[..., None]
@@ -50,7 +51,7 @@ def load(sound: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (tmp_path / "lattice-best.xrcpack").write_bytes(pack)
         model_by_name("lattice-best", 1)
 
-    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    stand_in(monkeypatch, tmp_path, "lattice-best")
     forget_models()
     yield run
     forget_models()

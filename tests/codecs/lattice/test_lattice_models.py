@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from lattice_building import forget_models, smooth
 
+from model_folders import stand_in
 from xraycodec import read
 from xraycodec.codecs.lattice import Lattice, features
 from xraycodec.container import parse
 from xraycodec.entropy import mixture_kernels
-from xraycodec.exact.pack import SEARCH_PATH, find_pack
+from xraycodec.exact.pack import find_pack
 from xraycodec.exact.runtime import BACKEND_VARIABLE, BACKENDS, DEVICE_VARIABLE
 from xraycodec.image import XRay
 from xraycodec.pipeline import compress, decompress, verify
@@ -60,7 +61,7 @@ def test_every_backend_gives_the_same_bytes(
     pytest.importorskip("torch")
     if model == "tiny":
         (tmp_path / "lattice-best.xrcpack").write_bytes(request.getfixturevalue("tiny_pack"))
-        monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+        stand_in(monkeypatch, tmp_path, "lattice-best")
     monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
     image = smooth(27, 38, 12)
     streams = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import wavelet_building as building
 
-from xraycodec.exact import pack
+from model_folders import stand_in
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def tiny_model(
     folder = tmp_path_factory.mktemp("models")
     (folder / "wavelet.xrcpack").write_bytes(tiny_wavelet_pack)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(pack.SEARCH_PATH, str(folder))
+        stand_in(patch, folder, "wavelet")
         building.forget_models()
         yield folder
     building.forget_models()

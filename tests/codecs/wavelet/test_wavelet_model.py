@@ -21,11 +21,12 @@ from wavelet_building import (
 )
 
 from codec_building import CHANNELS, changed_pack, wrong_numbers
+from model_folders import stand_in
 from xraycodec.codecs.wavelet import Wavelet
 from xraycodec.codecs.wavelet.model import CODEC_ID, model_by_digest, model_by_name
 from xraycodec.errors import ModelError
 from xraycodec.exact.operators import Graph
-from xraycodec.exact.pack import SEARCH_PATH, named_pack
+from xraycodec.exact.pack import named_pack
 from xraycodec.pipeline import compress, decompress, verify
 
 Load = Callable[..., None]
@@ -52,7 +53,7 @@ def load(sound: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (tmp_path / "wavelet.xrcpack").write_bytes(pack)
         model_by_name("wavelet", 1)
 
-    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    stand_in(monkeypatch, tmp_path, "wavelet")
     forget_models()
     yield run
     forget_models()

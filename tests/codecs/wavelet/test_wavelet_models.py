@@ -11,10 +11,11 @@ import spec_reader
 from wavelet_building import forget_models, psnr, smooth
 
 import xraycodec
+from model_folders import stand_in
 from xraycodec import read
 from xraycodec.codecs.wavelet import Wavelet
 from xraycodec.container import parse
-from xraycodec.exact.pack import SEARCH_PATH, find_pack
+from xraycodec.exact.pack import find_pack
 from xraycodec.exact.runtime import BACKEND_VARIABLE, BACKENDS, DEVICE_VARIABLE
 from xraycodec.image import XRay
 from xraycodec.pipeline import compress, decompress, verify
@@ -87,7 +88,7 @@ def test_every_backend_gives_the_same_bytes(
     pytest.importorskip("torch")
     if model == "tiny":
         (tmp_path / "wavelet.xrcpack").write_bytes(request.getfixturevalue("tiny_wavelet_pack"))
-        monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+        stand_in(monkeypatch, tmp_path, "wavelet")
     monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
     image = smooth(27, 38, 12)
     streams, decoded = {}, {}

@@ -9,6 +9,7 @@ import pytest
 import spec_reader
 from wavelet_building import forget_models, noise, smooth, tiny_pack
 
+from model_folders import stand_in
 from xraycodec.codecs.wavelet import Wavelet, geometry
 from xraycodec.codecs.wavelet.decoder import Decoder
 from xraycodec.codecs.wavelet.level import MAX_REACH_BITS
@@ -16,7 +17,7 @@ from xraycodec.codecs.wavelet.model import model_by_name
 from xraycodec.codecs.wavelet.parameters import Parameters
 from xraycodec.codecs.wavelet.walk import walk
 from xraycodec.container import parse
-from xraycodec.exact.pack import SEARCH_PATH, find_pack
+from xraycodec.exact.pack import find_pack
 from xraycodec.image import XRay
 from xraycodec.parts import decompress_part
 from xraycodec.pipeline import compress, decompress
@@ -156,7 +157,7 @@ def test_levels_are_served_by_as_many_sets_as_there_are(
     exact_export = pytest.importorskip("xraycodec.training.exact_export", reason="needs onnx")
     pack = tiny_pack(exact_export.to_onnx, sets)
     (tmp_path / "wavelet.xrcpack").write_bytes(pack)
-    monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
+    stand_in(monkeypatch, tmp_path, "wavelet")
     forget_models()
     data = compress(smooth(70, 66), Wavelet(step=4, threads=1))
     container = parse(data)

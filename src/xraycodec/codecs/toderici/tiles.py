@@ -86,13 +86,7 @@ def gather(frame: Pixels, group: Group, plan: Parameters) -> Activations:
 
 
 def scatter(x: Activations, frame: Pixels, group: Group, plan: Parameters, header: Header) -> None:
-    """Fill the tiles of ``frame`` from what the network gives, ``(tile, 1, 16 P, 16 Q)``.
-
-    Raises:
-        ModelError: it gave something that is no number.
-    """
-    if not np.isfinite(x).all():
-        raise ModelError(f"the decoder network of model {header.model.hex()} gives no numbers")
+    """Fill the tiles of ``frame`` from what the network gives, ``(tile, 1, 16 P, 16 Q)``."""
     lowest, highest = value_range(header.bits_stored, signed=header.signed)
     floor, ceiling = max(lowest, plan.low), min(highest, plan.low + plan.span)
     if plan.inverted:
