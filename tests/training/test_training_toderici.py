@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training needs torch: xraycodec[train]")
-import onnxruntime
 from training_building import randomise, wavy_crops
 
 from xraycodec.cli import xrc
@@ -18,6 +17,7 @@ from xraycodec.cli.train_toderici import toderici
 from xraycodec.entropy import FrequencyTables
 from xraycodec.errors import ModelError
 from xraycodec.evaluation.crops import CROP_COUNTS
+from xraycodec.exact.ort import open_session
 from xraycodec.exact.pack import read_pack
 from xraycodec.files import write
 from xraycodec.image import XRay
@@ -142,7 +142,7 @@ def test_exported_graphs_compute_what_torch_does(part):
         if value.ndim == 4:
             value.data = value.data.half().float()
     build = {"encoder": encoder_graph, "decoder": decoder_graph}[part]
-    session = onnxruntime.InferenceSession(build(getattr(network, part)))
+    session = open_session(build(getattr(network, part)), 1)
     names = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
     count = {"encoder": 6, "decoder": 8}[part]

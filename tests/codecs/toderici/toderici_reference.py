@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from xraycodec import entropy
 from xraycodec.container import parse
 from xraycodec.entropy import FrequencyTables
+from xraycodec.exact.ort import open_session
 from xraycodec.exact.pack import find_pack
 
 
@@ -23,7 +23,7 @@ def decode(data: bytes, layers: int | None = None) -> npt.NDArray[np.int64]:
     pack = find_pack(header.model)
     bits = pack.properties["bits"]
     tables = FrequencyTables.from_bytes(pack.members["frequencies.bin"])
-    decoder = onnxruntime.InferenceSession(pack.members["decoder.onnx"])
+    decoder = open_session(pack.members["decoder.onnx"], 1)
     version, inverted, _, low, span = struct.unpack("<BBHiI", stream.parameters)
     assert version == 1
     floor, ceiling = (0, 2**header.bits_stored - 1)

@@ -10,7 +10,6 @@ import numpy as np
 from xraycodec.codecs.toderici.model import BLOCK
 from xraycodec.codecs.toderici.parameters import Parameters
 from xraycodec.container import Header
-from xraycodec.errors import ModelError
 from xraycodec.exact.session import Activations
 from xraycodec.image import Pixels, value_range
 from xraycodec.tiling import Slices, windows
