@@ -31,6 +31,7 @@ from xraycodec.training.lattice.loop import Settings, Trainer
 from xraycodec.training.lattice.network import Shape
 from xraycodec.training.lattice.samples import Draw
 
+PACK = "lattice-best.xrcpack"
 BASE = Settings(
     Shape(channels=32, pairs=(1, 1, 1), components=3),
     Draw(batch=2, deep=0.0, near=0.0),
@@ -90,37 +91,16 @@ def core_seconds(work: Callable[[], object], repeats: int) -> float:
     return min(times)
 
 
-def speed(folder: Path, pixels: Any) -> dict[str, float]:
-    """Megapixels per second of one core each way with the pack in ``folder``."""
-    before = os.environ.get("XRAYCODEC_MODELS")
-    os.environ["XRAYCODEC_MODELS"] = str(folder)
-    try:
-        _forget_packs()
-        codec = Lattice(threads=1)
-        data = compress(pixels, codec)
-        encoding = core_seconds(lambda: compress(pixels, codec), 3)
-        decoding = core_seconds(lambda: decompress(data, threads=1), 3)
-    finally:
-        os.environ.pop("XRAYCODEC_MODELS")
-        if before is not None:
-            os.environ["XRAYCODEC_MODELS"] = before
-        _forget_packs()
+def speed(pack: Path, pixels: Any) -> dict[str, float]:
+    """Megapixels per second of one core each way with a pack."""
+    codec = Lattice(threads=1, model=pack)
+    data = compress(pixels, codec)
+    encoding = core_seconds(lambda: compress(pixels, codec), 3)
+    decoding = core_seconds(lambda: decompress(data, threads=1), 3)
     return {
         "encode_mp_per_core_s": round(pixels.size / 1e6 / encoding, 2),
         "decode_mp_per_core_s": round(pixels.size / 1e6 / decoding, 2),
     }
-
-
-def _forget_packs() -> None:
-    from xraycodec.codecs.lattice import model
-    from xraycodec.exact import pack
-
-    for cached in (
-        pack.named_pack,
-        pack.find_pack,
-        model.model_by_digest,
-    ):
-        cached.cache_clear()
 
 
 def main() -> None:
@@ -157,7 +137,7 @@ def main() -> None:
             lossless, near = trainer.validate()
         pack = pack_of(trainer, validation[3])
         names[name].mkdir(parents=True, exist_ok=True)
-        (names[name] / "lattice-best.xrcpack").write_bytes(pack)
+        (names[name] / PACK).write_bytes(pack)
         result["variants"][name] = {
             "lossless_bpp": round(lossless, 4),
             "near_bpp": round(near, 4),
@@ -167,8 +147,8 @@ def main() -> None:
         print(name, result["variants"][name], flush=True)
         write()
     for name, found in result["variants"].items():
-        if not arguments.no_speed and names[name].exists():
-            found |= speed(names[name], validation[3])
+        if not arguments.no_speed and (names[name] / PACK).exists():
+            found |= speed(names[name] / PACK, validation[3])
             print(name, found, flush=True)
     write()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from exact_building import pointwise, production_graph, single, vector
 
 from xraycodec.errors import ModelError
+from xraycodec.exact import operators
 from xraycodec.exact.operators import (
     Addition,
     Convolution,
@@ -138,4 +140,19 @@ WIDE = pointwise([[1], [1]], name="w")
 )
 def test_graphs_that_are_refused(graph, message):
     with pytest.raises(ModelError, match=re.escape(message)):
+        prove(graph)
+
+
+def test_work_is_bounded_where_weights_are_shared(monkeypatch):
+    shared = pointwise(np.ones((64, 64), np.int8))
+    names = ["x", "a", "b", "c", "d", "e"]
+    chain = [
+        Convolution(name, source, shared.weight, shared.bias, shared.shift)
+        for source, name in pairwise(names)
+    ]
+    graph = Graph(64, tuple(chain), ("e",))
+    monkeypatch.setattr(operators, "MAX_MULTIPLICATIONS", 5 * 64 * 64)
+    prove(graph)
+    monkeypatch.setattr(operators, "MAX_MULTIPLICATIONS", 5 * 64 * 64 - 1)
+    with pytest.raises(ModelError, match="takes 20480 multiplications for a pixel; the limit is"):
         prove(graph)

@@ -13,6 +13,7 @@ from training_building import NARROWEST_LINEAR, TINY, randomise, wavy_crops
 
 from xraycodec import entropy
 from xraycodec.entropy import FrequencyTables
+from xraycodec.exact.float_shapes import Shape
 from xraycodec.exact.pack import read_pack
 from xraycodec.exact.session import Network
 from xraycodec.training import warm_start
@@ -49,6 +50,13 @@ def crops():
     return wavy_crops(24, 64)
 
 
+IMAGE = Shape(1, 16)
+
+
+def latents_of(network):
+    return Shape(network.config.beta, 1)
+
+
 def as_pixels(crops):
     return torch.from_numpy(crops.astype(np.float32) / 255)[:, None]
 
@@ -69,8 +77,8 @@ def trained(request, crops):
 @pytest.mark.parametrize("beta", [4, 32, 128])
 def test_the_exported_networks_agree_with_torch(trained, crops, beta):
     pixels = as_pixels(crops[:6])
-    analysis = Network(analysis_graph(trained.analysis))
-    synthesis = Network(synthesis_graph(trained.synthesis))
+    analysis = Network(analysis_graph(trained.analysis), IMAGE, latents_of(trained))
+    synthesis = Network(synthesis_graph(trained.synthesis), latents_of(trained), IMAGE)
     with torch.no_grad():
         latents = trained.analysis(pixels)
         kept = trained.quantiser(latents)
@@ -88,9 +96,10 @@ def test_time_steps_are_unrolled(steps):
     with torch.no_grad():
         latents = network.analysis(x)
         pixels = network.synthesis(latents)
-    found = Network(analysis_graph(network.analysis))(x.numpy())
+    given = latents_of(network)
+    found = Network(analysis_graph(network.analysis), IMAGE, given)(x.numpy())
     assert np.abs(found - latents.numpy()).max() < 2e-3 * latents.abs().max()
-    found = Network(synthesis_graph(network.synthesis))(latents.numpy())
+    found = Network(synthesis_graph(network.synthesis), given, IMAGE)(latents.numpy())
     assert np.abs(found - pixels.numpy()).max() < 2e-3 * pixels.abs().max()
 
 

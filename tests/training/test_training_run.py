@@ -114,12 +114,12 @@ def fresh_caches():
         function.cache_clear()
 
 
-def test_the_pack_serves_the_codec(finished, monkeypatch, fresh_caches):
-    monkeypatch.setenv(pack_module.SEARCH_PATH, str(finished))
-    pack = read_pack(finished / "rnn-conv-compact-128.xrcpack")
+def test_the_pack_serves_the_codec(finished, fresh_caches):
+    path = finished / "rnn-conv-compact-128.xrcpack"
+    pack = read_pack(path)
     assert (pack.name, pack.codec) == ("rnn-conv-compact-128", "RNNC")
     assert pack.properties["training"]["step"] == 3
-    encoded = RnnConv(tile=128).encode(XRay(wavy_crops(1, 70)[0], 8))
+    encoded = RnnConv(tile=128, model=path).encode(XRay(wavy_crops(1, 70)[0], 8))
     assert encoded.header.model == pack.digest
 
 

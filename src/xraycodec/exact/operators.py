@@ -35,6 +35,8 @@ ZERO_POINT = 128
 KERNELS = (1, 3)
 MAX_OPERATORS = 256
 MAX_CHANNELS = 1024
+MAX_MULTIPLICATIONS = 1 << 24
+"""For a pixel: operators may share weights, so that the size of a file bounds nothing."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 Int8 = npt.NDArray[np.int8]
@@ -177,6 +179,12 @@ def prove(graph: Graph) -> dict[str, Tensor]:
             raise ModelError(f"{operator.name!r} is the name of two tensors")
         tensors[operator.name] = _result(operator, tensors)
         read.update(sources(operator))
+    work = sum(each.weight.size for each in graph.operators if not isinstance(each, Addition))
+    if work > MAX_MULTIPLICATIONS:
+        raise ModelError(
+            f"the network takes {work} multiplications for a pixel; the limit is"
+            f" {MAX_MULTIPLICATIONS}"
+        )
     _check_outputs(graph, tensors, read)
     return tensors
 
