@@ -1,9 +1,9 @@
 """The one place that imports onnxruntime, with its telemetry switched off.
 
-Since version 1.32, onnxruntime's import makes a device id and a database in the user's cache
-folder, and its sessions look up the host that collects events. It reads the variable that stops
-this when it is imported. Every process that computes goes through here: an import elsewhere would
-be the first one some day (a contract in ``pyproject.toml`` forbids it).
+The import of onnxruntime 1.32 makes a device id and a database in the user's cache folder; seconds
+later it looks up the host that collects events. It reads the variable that stops this when it is
+imported, so that every process has to set it before. A contract in ``pyproject.toml`` forbids other
+imports.
 """
 
 from __future__ import annotations
