@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -18,6 +19,7 @@ from xraycodec.errors import ModelError  # noqa: E402 - as above
 from xraycodec.exact import float_shapes, onnx_file, session  # noqa: E402 - as above
 from xraycodec.exact.float_reader import read_shapes  # noqa: E402 - as above
 from xraycodec.exact.float_shapes import Shape  # noqa: E402 - as above
+from xraycodec.exact.ort import open_session  # noqa: E402 - as above
 from xraycodec.exact.pack import read_pack  # noqa: E402 - as above
 from xraycodec.exact.session import NamedNetwork, Network  # noqa: E402 - as above
 
@@ -503,3 +505,28 @@ def test_results_that_are_no_numbers() -> None:
 def test_a_network_that_gives_another_shape() -> None:
     with pytest.raises(ModelError, match=r"channels=8, cells=16\)}; needed is one .*channels=9"):
         Network(conv().SerializeToString(), Shape(4, 16), Shape(9, 16))
+
+
+def test_damaged_files_are_refused_or_give_the_shapes_that_were_read() -> None:
+    """What the reader lets pass, onnxruntime must not understand in another way."""
+    chance = random.Random(0)
+    refused = ran = 0
+    for built, _ in ALLOWED.values():
+        data = built.SerializeToString()
+        for _ in range(40):
+            damaged = bytearray(data)
+            damaged[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            try:
+                _, outputs = read_shapes(bytes(damaged), X)
+            except ModelError:
+                refused += 1
+                continue
+            ran += 1
+            x = weights(1, 4, 32, 16)
+            session = open_session(bytes(damaged), 1)
+            for (name, due), values in zip(
+                outputs.items(), session.run([*outputs], {"x": x}), strict=True
+            ):
+                assert values.shape == (1, due.channels, 2 * due.cells, due.cells), name
+    assert refused > 100
+    assert ran > 50
