@@ -1,4 +1,4 @@
-"""Shared fixtures: the real radiographs, where they can be found."""
+"""Shared fixtures and settings: Hypothesis, and the real radiographs, where they can be found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Same examples on every run, and no limit that a loaded machine could exceed.
+settings.register_profile(
+    "xraycodec",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("xraycodec")
 
 
 @pytest.fixture(scope="session")

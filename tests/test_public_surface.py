@@ -69,7 +69,7 @@ def _modules_after(statement: str) -> set[str]:
         f"{statement}\nimport sys; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
     )
     return set(done.stdout.split())
 

@@ -117,7 +117,7 @@ def kill_build(
     return subprocess.run(
         [sys.executable, str(script)],
         capture_output=True,
-        timeout=120,
+        timeout=600,
         check=False,
         env=os.environ | {"PYTHONWARNINGS": "ignore"},
     )

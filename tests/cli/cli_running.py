@@ -69,7 +69,7 @@ def run_process(
         capture_output=True,
         cwd=cwd,
         env=os.environ | environment,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr.decode())

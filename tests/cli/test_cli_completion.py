@@ -40,7 +40,7 @@ class TestCompletion:
         program = shutil.which(shell)
         if program is not None:
             done = subprocess.run(
-                [program, "-n"], input=outcome.data, capture_output=True, timeout=20, check=False
+                [program, "-n"], input=outcome.data, capture_output=True, timeout=600, check=False
             )
             assert (done.returncode, done.stderr) == (0, b"")
 
@@ -75,7 +75,7 @@ class TestCompletion:
             "print(len(xrc.shell_complete(Context(xrc), '')), 'numpy' in sys.modules)"
         )
         done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True
         )
         assert done.stdout == f"{len(xrc.list_commands(click.Context(xrc)))} False\n"
 
@@ -87,7 +87,7 @@ class TestCompletion:
             '_xrc_completion xrc; echo "${COMPREPLY[@]}"; complete -p xrc'
         )
         done = subprocess.run(
-            ["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True
+            ["bash", "-c", script], capture_output=True, text=True, timeout=600, check=True
         )
         values, registered = done.stdout.splitlines()
         assert values == "1 2 4 8"
@@ -101,7 +101,7 @@ class TestCompletion:
         )
         done = subprocess.run(
             ["fish", "--no-config", "-c", script],
-            capture_output=True, text=True, timeout=60, check=True,
+            capture_output=True, text=True, timeout=600, check=True,
         )  # fmt: skip
         assert done.stdout.split() == ["1", "2", "4", "8"]
 
@@ -154,7 +154,7 @@ class TestManualPages:
                 ["groff", "-man", "-Tutf8", "-ww", "-b", "-P-cbu", page],
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=600,
                 check=False,
             )
             assert (done.returncode, done.stderr) == (0, "")

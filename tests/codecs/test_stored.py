@@ -38,7 +38,7 @@ def _images(draw: st.DrawFn) -> XRay:
     return XRay(pixels, bits_stored, draw(st.sampled_from(["MONOCHROME1", "MONOCHROME2"])))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_images(), st.integers(0, 10), st.integers(0, 9))
 def test_every_image_comes_back(image: XRay, tile: int, level: int) -> None:
     data = compress(image, Stored(tile, level))

@@ -60,7 +60,7 @@ def test_the_writer_gives_the_bytes_that_the_spec_says() -> None:
     assert written == layered.stream(parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), st.sampled_from([*range(1, 10), 31, 32]), st.integers(1, 2), st.integers(1, 5))
 def test_round_trip(data: st.DataObject, layers: int, frames: int, rows: int) -> None:
     header = replace(HEADER, layers=layers, frames=frames, rows=rows)

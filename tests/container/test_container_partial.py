@@ -12,7 +12,7 @@ from pathlib import Path
 import container_bytes as by_hand
 import layered_bytes as layered
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from xraycodec.container import Limits, PartialReader, framing, parse
@@ -65,7 +65,6 @@ def test_the_front_matter_is_that_of_the_whole_stream() -> None:
     assert opened(layered.stream(without)).dicom is None
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 23)), min_size=1, max_size=3),
     st.lists(st.integers(1, 9), max_size=4),
@@ -417,7 +416,6 @@ def test_a_chunk_that_claims_what_the_index_lists_but_is_not_there() -> None:
     assert reader.read([22]) == {22: b"\0"}
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=5), st.integers(0, 23))
 def test_any_content_ends_in_a_typed_error(payloads: list[bytes], place: int) -> None:
     types = itertools.chain([b"HEAD", b"PARM", b"META", b"INDX"], itertools.repeat(b"DATA"))

@@ -54,7 +54,7 @@ def headers(draw: st.DrawFn) -> Header:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_round_trip(data: st.DataObject) -> None:
     header = data.draw(headers())

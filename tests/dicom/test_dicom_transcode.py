@@ -321,7 +321,7 @@ def test_wrong_outputs_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def peer(tool: str, *arguments: str | Path) -> None:
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed; Debian has it in dcmtk and libgdcm-tools")
-    subprocess.run([tool, *map(str, arguments)], check=True, capture_output=True, timeout=60)
+    subprocess.run([tool, *map(str, arguments)], check=True, capture_output=True, timeout=600)
 
 
 PEER_IMAGES = {

@@ -99,7 +99,6 @@ def coded_sequences(draw: st.DrawFn) -> tuple[FrequencyTables, list[int], list[i
 
 
 class TestRoundTrip:
-    @settings(deadline=None)
     @given(coded_sequences())
     def test_kernel_and_reference(
         self, sequence: tuple[FrequencyTables, list[int], list[int]]
@@ -264,7 +263,7 @@ class TestHostileStreams:
         assert reference.decode(stream, [0] * number, read) == values.tolist()
         assert encode(values, zeros(number), SMALL) == stream
 
-    @settings(deadline=None, max_examples=300)
+    @settings(max_examples=300)
     @given(st.lists(st.one_of(st.integers(-1, 1), INT32), max_size=30), st.data())
     def test_changed(self, values: list[int], data: st.DataObject) -> None:
         stream = bytearray(encode(int32(*values), zeros(len(values)), SMALL))
@@ -274,7 +273,7 @@ class TestHostileStreams:
         stream += data.draw(st.binary(max_size=6))
         self.check(bytes(stream), len(values))
 
-    @settings(deadline=None, max_examples=300)
+    @settings(max_examples=300)
     @given(st.binary(max_size=100), st.integers(0, 40))
     def test_any_bytes(self, stream: bytes, number: int) -> None:
         self.check(stream, number)
@@ -322,7 +321,7 @@ def run_python(code: str, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

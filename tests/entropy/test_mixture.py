@@ -153,7 +153,7 @@ def reference_decode(
 
 class TestStream:
     @KINDS
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(
         seed=st.integers(0, 2**32 - 1),
         shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
@@ -177,7 +177,7 @@ class TestStream:
         assert levels == found.ravel().tolist()
         stream.end()
 
-    @settings(deadline=None, max_examples=100)
+    @settings(max_examples=100)
     @given(st.lists(st.tuples(st.integers(0, 2**24 - 1), st.integers(1, 2**24)), max_size=50))
     def test_any_intervals(self, drawn: list[tuple[int, int]]) -> None:
         intervals = [(start, min(size, (1 << 24) - start)) for start, size in drawn]
@@ -210,7 +210,7 @@ class TestStream:
 
 class TestDamage:
     @KINDS
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(seed=st.integers(0, 2**32 - 1), data=st.data())
     def test_damaged_words_decode_as_the_reference_does(
         self, kind: Kind, seed: int, data: st.DataObject

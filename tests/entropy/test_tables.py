@@ -132,7 +132,6 @@ class TestFromCounts:
     def test_every_slot_taken_by_an_entry(self) -> None:
         assert from_counts([7] * 65535 + [0]) == [1] * 65536
 
-    @settings(deadline=None)
     @given(
         st.lists(
             st.one_of(st.integers(0, 3), st.integers(0, 10**6), st.integers(0, 2**39)),
@@ -185,7 +184,7 @@ class TestBytes:
         two = tables([-1, 5], [3, 1], [10000, 50000, 5000, 536, 65535, 1])
         assert two.to_bytes() == TWO_TABLES
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(st.data())
     def test_round_trip(self, data: st.DataObject) -> None:
         counts = data.draw(
@@ -212,7 +211,7 @@ class TestBytes:
         with pytest.raises(ModelError):
             FrequencyTables.from_bytes(TWO_TABLES[:size])
 
-    @settings(deadline=None, max_examples=300)
+    @settings(max_examples=300)
     @given(st.integers(0, len(TWO_TABLES) - 1), st.integers(1, 255))
     def test_changed_anywhere(self, position: int, change: int) -> None:
         changed = bytearray(TWO_TABLES)
@@ -223,7 +222,6 @@ class TestBytes:
             return
         assert read.to_bytes() == changed
 
-    @settings(deadline=None)
     @given(st.binary(max_size=60))
     def test_any_body(self, body: bytes) -> None:
         try:

@@ -126,13 +126,13 @@ def images(draw: st.DrawFn) -> XRay:
 
 
 @given(image=images(), kind=st.sampled_from(("dicom", "tiff")))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_dicom_and_tiff_keep_everything(image, kind):
     assert same(decode(encode(image, kind)), image)
 
 
 @given(image=images(), kind=st.sampled_from(FORMATS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_values_and_depth_come_back_or_the_format_is_refused(image, kind):
     try:
         data = encode(image, kind)

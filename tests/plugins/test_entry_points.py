@@ -58,7 +58,7 @@ def test_stores_are_read_without_importing_the_plug_in(tmp_path, environment, za
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

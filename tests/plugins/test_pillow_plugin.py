@@ -232,6 +232,6 @@ from PIL import Image
 assert (np.asarray(Image.open("x.xrc")) == np.load("x.npy")).all()
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert (done.returncode, done.stderr) == (0, "")

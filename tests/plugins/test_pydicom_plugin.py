@@ -256,7 +256,7 @@ ds.save_as("native.dcm")
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
@@ -275,6 +275,6 @@ except NotImplementedError as error:
     print(error)
 """
         done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True
         )
         assert str(XRC_UID) in done.stdout

@@ -104,7 +104,7 @@ class TestWorkers:
             batch_size=3,
             num_workers=workers,
             multiprocessing_context=context,
-            timeout=120,
+            timeout=600,
         )
         found = torch.cat(list(loader)).numpy()
         expected = [image.pixels[::2, ::2] for image in IMAGES]
@@ -112,7 +112,7 @@ class TestWorkers:
 
     def test_each_has_one_thread(self, tree):
         dataset = XrcDataset(tree, transform=_threads_of(XrcDataset(tree)))
-        loader = DataLoader(dataset, batch_size=None, num_workers=2, timeout=60)
+        loader = DataLoader(dataset, batch_size=None, num_workers=2, timeout=600)
         assert list(loader) == [1] * 6
         assert dataset[0] == 0
         given = XrcDataset(tree, threads=3)

@@ -62,7 +62,7 @@ def test_a_relation_that_holds_is_found(phase: object) -> None:
         assert abs(total - 128 * (column == 0)) <= 2
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(hnp.arrays(float, st.sampled_from([16, 20]), elements=st.floats(-50, 50)))
 def test_rounding_keeps_the_sum(coefficients: np.ndarray) -> None:
     rounded = fitting.rounded(coefficients)

@@ -27,7 +27,7 @@ def packed(bits: str) -> bytes:
     return zlib.compress(int(bits, 2).to_bytes(len(bits) // 8, "big"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.integers(-32768, 65535),
     st.lists(st.integers(1, 65535), max_size=40, unique=True),

@@ -133,7 +133,7 @@ def test_coefficients_are_sent_where_they_pay() -> None:
     assert read_parameters(parse(check(smooth(100, 200))).parameters).coefficients is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_image(data: st.DataObject) -> None:
     bits, signed = data.draw(st.integers(1, 16)), data.draw(st.booleans())

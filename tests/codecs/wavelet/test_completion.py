@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from wavelet_building import noise, smooth
@@ -144,7 +144,7 @@ def test_differences_that_do_not_occur_are_left_out() -> None:
         assert (completion.levels.values is None) == bool(max_error)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.data())
 def test_any_image(data: st.DataObject) -> None:
     bits, signed = data.draw(st.integers(1, 16)), data.draw(st.booleans())

@@ -80,7 +80,7 @@ def test_frames_share_their_margins() -> None:
     np.testing.assert_allclose(found.gains, RESAMPLED, atol=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_taking_off_stays_within_the_range(data: st.DataObject) -> None:
     frames = data.draw(

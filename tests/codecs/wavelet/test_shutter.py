@@ -105,7 +105,7 @@ def test_masks_come_back_and_are_those_of_the_specification(name: str) -> None:
     np.testing.assert_array_equal(expected, mask)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=24)))
 def test_any_mask_comes_back(mask: Mask) -> None:
     found = Shutter(0, mask).coded.decode(*mask.shape)
@@ -183,7 +183,7 @@ class TestStreams:
         assert not same
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=60), st.integers(1, 40), st.integers(1, 40))
 def test_any_bytes_are_a_shutter_or_corrupt(data: bytes, rows: int, columns: int) -> None:
     for front in (data, struct.pack("<Ii", len(data), 1) + data):

@@ -32,7 +32,7 @@ def parameters(draw: st.DrawFn) -> Parameters:
     return Parameters(step, lowest, highest, margins=margins)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(parameters())
 def test_what_is_written_is_read(written: Parameters) -> None:
     data = written.to_bytes()
@@ -40,7 +40,7 @@ def test_what_is_written_is_read(written: Parameters) -> None:
     assert Parameters.from_bytes(data) == written
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(parameters(), st.integers(0, 2**32 - 1))
 def test_pixels_come_back_to_within_half_a_level_of_the_fraction(
     given: Parameters, seed: int

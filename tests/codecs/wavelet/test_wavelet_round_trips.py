@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from wavelet_building import noise, psnr, smooth
@@ -120,7 +120,7 @@ def test_frames_share_a_range_and_nothing_else() -> None:
     assert [bytes(p) for p in two[::2]] == [bytes(p) for p in one]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(st.data())
 def test_any_image(data: st.DataObject) -> None:
     bits, signed = data.draw(st.integers(1, 16)), data.draw(st.booleans())
