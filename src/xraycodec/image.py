@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import os
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,9 +19,11 @@ Pixels = (
 )
 
 PIXEL_TYPES = ("uint8", "int8", "uint16", "int16")
+MAX_BITS = 16
 PREAMBLE_BYTES = 128
 MAX_LOSSES = 64
 MAX_RATIO = 2**20
+MOST_CHANNELS = 4
 
 _METHOD = re.compile(r"[A-Z0-9_]{1,16}", re.ASCII)
 
@@ -132,6 +136,8 @@ class Loss:
 class XRay:
     """One grayscale radiograph, or several frames of equal size.
 
+    ``numpy.asarray`` gives its pixels.
+
     Attributes:
         pixels: ``(row, column)``, or ``(frame, row, column)`` for several frames, as 8- or
             16-bit integers in native byte order; the type gives the sign. Stored values, before
@@ -160,7 +166,16 @@ class XRay:
     losses: tuple[Loss, ...] = ()
 
     def __post_init__(self) -> None:
-        pixels = self.pixels
+        given: Any = self.pixels
+        if not isinstance(given, np.ndarray):
+            raise UnsupportedImageError(_not_pixels(given))
+        if isinstance(given, np.ma.MaskedArray):
+            raise UnsupportedImageError(
+                "pixels are a masked array; allowed are arrays without a mask, as"
+                " array.filled(value) gives"
+            )
+        pixels = given.view(np.ndarray)  # memory maps and matrices are arrays, too
+        object.__setattr__(self, "pixels", pixels)
         if pixels.ndim not in (2, 3):
             raise UnsupportedImageError(
                 f"pixels have shape {pixels.shape}; allowed are (row, column) and"
@@ -173,6 +188,12 @@ class XRay:
             )
         if 0 in pixels.shape:
             raise UnsupportedImageError(f"the image is empty: shape {pixels.shape}")
+        try:
+            object.__setattr__(self, "bits_stored", operator.index(self.bits_stored))
+        except TypeError:
+            raise UnsupportedImageError(
+                f"bits stored are {self.bits_stored!r}; allowed is an integer"
+            ) from None
         if not 1 <= self.bits_stored <= 8 * pixels.dtype.itemsize:
             raise UnsupportedImageError(
                 f"{self.bits_stored} bits stored in {pixels.dtype.name} pixels; allowed are 1 to"
@@ -197,6 +218,11 @@ class XRay:
             raise UnsupportedImageError(
                 f"{len(self.losses)} steps of lossy compression; allowed are 0 to {MAX_LOSSES}"
             )
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        return np.array(self.pixels, dtype, copy=copy)
 
     def _check_spare_bits(self, spare: SpareBits) -> None:
         if spare.sign_bits and not self.signed:
@@ -238,3 +264,61 @@ class XRay:
     def size_bytes(self) -> float:
         """Size of the pixels at their bits stored: what compression ratios are against."""
         return self.pixels.size * self.bits_stored / 8
+
+
+def as_xray(image: XRay | Pixels, bits_stored: int | None = None) -> XRay:
+    """Take an array ``(row, column)`` or ``(frame, row, column)`` for an image.
+
+    Args:
+        image: an array, or an image, which is returned as it is.
+        bits_stored: of an array; without, every bit of its type.
+
+    Raises:
+        UnsupportedImageError: neither of both; an array whose last axis looks like channels; or
+            one that `XRay` refuses.
+    """
+    given: Any = image
+    if isinstance(given, XRay):
+        return given
+    if not isinstance(given, np.ndarray):
+        raise UnsupportedImageError(_not_pixels(given))
+    if looks_like_channels(given.shape):
+        raise UnsupportedImageError(
+            f"the array has shape {given.shape}, whose last axis looks like channels of a colour"
+            " image; allowed are (row, column) and (frame, row, column) of one channel, such as"
+            " array[..., 0]. XRay(array, bits_stored) takes any last axis for columns"
+        )
+    return XRay(given, bits_stored or min(MAX_BITS, 8 * given.dtype.itemsize))
+
+
+def looks_like_channels(shape: tuple[int, ...]) -> bool:
+    """Whether the last of three axes or more has the size of channels, not of columns.
+
+    No radiograph has so few columns, but every colour image has such an axis.
+    """
+    return len(shape) >= 3 and 1 <= shape[-1] <= MOST_CHANNELS
+
+
+def _not_pixels(found: object) -> str:
+    """What to say of something that was given in place of pixels."""
+    if isinstance(found, str | os.PathLike):
+        return (
+            "an image is expected, not the name of a file: pass xraycodec.read(path), or of an .xrc"
+            " file what xraycodec.decompress gives"
+        )
+    if isinstance(found, bytes | bytearray | memoryview):
+        return (
+            "an image is expected, not the bytes of a file: pass xraycodec.read(io.BytesIO(data)),"
+            " or of an .xrc file xraycodec.decompress(data)"
+        )
+    if hasattr(found, "read"):
+        return "an image is expected, not an open file: pass xraycodec.read(file)"
+    if hasattr(type(found), "pixel_array"):
+        return (
+            "an image is expected, not a pydicom data set: pass xraycodec.read(path), which keeps"
+            " the data set with the pixels"
+        )
+    return (
+        f"an image is expected, not an object of type {type(found).__name__}; allowed are XRay and"
+        " NumPy arrays of 8- or 16-bit integers, which numpy.asarray makes of many objects"
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from xraycodec.codecs.base import Part, Progress, no_progress
+from xraycodec.codecs.base import Part, Progress, check_threads, no_progress
 from xraycodec.codecs.registry import codec_by_id
-from xraycodec.container import Limits, PartialReader
+from xraycodec.container import Limits, PartialReader, as_file
 from xraycodec.errors import OptionError
 from xraycodec.image import XRay
 from xraycodec.losses import losses_after
@@ -78,8 +77,8 @@ def decompress_part(
     """
     if scale not in SCALES:
         raise OptionError(f"scale {scale}; allowed are {', '.join(map(str, SCALES))}")
-    file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
-    reader = PartialReader.open(file, limits or Limits())
+    check_threads(threads)
+    reader = PartialReader.open(as_file(source), limits or Limits())
     header = reader.header
     row, column, rows, columns = region or (0, 0, header.rows, header.columns)
     part = Part(row, column, rows, columns, SCALES.index(scale))

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xraycodec.codecs.base import Codec, Progress, no_progress
+from xraycodec.codecs.base import Codec, Progress, check_codec, check_threads, no_progress
 from xraycodec.codecs.registry import codec_by_id, name_of
 from xraycodec.container import Container, Limits, build, hash_pixels, parse
 from xraycodec.errors import CorruptError
-from xraycodec.image import Loss, Pixels, XRay
+from xraycodec.image import Loss, Pixels, XRay, as_xray
 from xraycodec.losses import losses_after
-
-MAX_BITS = 16
 
 
 class PixelDriftWarning(UserWarning):
@@ -43,27 +41,25 @@ class Verification:
     largest_error: int | None = None
 
 
-def as_xray(image: XRay | Pixels) -> XRay:
-    """Take an array for an image whose every bit is stored."""
-    if isinstance(image, XRay):
-        return image
-    return XRay(image, min(MAX_BITS, 8 * np.asarray(image).dtype.itemsize))
-
-
 def compress(
-    image: XRay | Pixels, codec: Codec | None = None, *, progress: Progress = no_progress
+    image: XRay | Pixels,
+    codec: Codec | None = None,
+    *,
+    threads: int | None = None,
+    progress: Progress = no_progress,
 ) -> bytes:
     """Compress an image to the bytes of an ``.xrc`` file.
 
     Args:
         image: a radiograph, or an array ``(row, column)`` or ``(frame, row, column)`` of 8- or
-            16-bit integers.
+            16-bit integers whose every bit is stored.
         codec: which codec, with its settings; ``Lattice()`` without, which is lossless.
+        threads: for the networks, 0 for every core; without, those of ``codec``.
         progress: called with steps done and steps in all.
 
     Raises:
-        ImageError: the image is of a kind that is not served.
-        OptionError: the codec cannot do what was asked.
+        ImageError: the image is of a kind that is not served, such as an array of colour.
+        OptionError: the codec cannot do what was asked; a negative number of threads.
         ModelError: its model pack is not at hand.
     """
     xray = as_xray(image)
@@ -71,6 +67,9 @@ def compress(
         from xraycodec.codecs.lattice import Lattice
 
         codec = Lattice()
+    codec = check_codec(codec)
+    if threads is not None:
+        codec = codec.with_threads(threads)
     encoded = codec.encode(xray, progress)
     pixel_hash = hash_pixels(encoded.pixels, xray.bits_stored)
     return build(
@@ -90,7 +89,9 @@ def decode_container(container: Container, threads: int, progress: Progress) -> 
 
     Raises:
         CorruptError: they have not, although the codec is exact.
+        OptionError: a number of threads below 0.
     """
+    check_threads(threads)
     header = container.header
     pixels = codec_by_id(header.codec).decode(container, threads, progress)
     identical = hash_pixels(pixels, header.bits_stored) == container.pixel_hash

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from xraycodec.codecs.base import Progress, no_prefix, no_progress
+from xraycodec.codecs.base import Progress, check_threads, no_prefix, no_progress
 from xraycodec.codecs.registry import codec_by_id
-from xraycodec.container import Limits, PartialReader
+from xraycodec.container import Limits, PartialReader, as_file
 from xraycodec.errors import OptionError, TruncatedError
 from xraycodec.image import XRay
 from xraycodec.losses import losses_after
@@ -69,8 +68,8 @@ def decompress_prefix(
         ModelError: the model pack that it names is not at hand.
         OSError: the file cannot be read, or cannot seek.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
-    reader = PartialReader.open(file, limits or Limits())
+    check_threads(threads)
+    reader = PartialReader.open(as_file(source), limits or Limits())
     header = reader.header
     codec = codec_by_id(header.codec)
     if not codec.layers_refine:

@@ -16,7 +16,7 @@ FAST = ArraySettings(profile="fast", tile=64)
 @pytest.mark.parametrize(
     ("bits", "signed"), [(8, False), (8, True), (12, False), (16, False), (12, True), (16, True)]
 )
-@pytest.mark.parametrize("shape", [(5, 7), (3, 9, 4)])
+@pytest.mark.parametrize("shape", [(5, 7), (3, 9, 5), (5, 4)])
 def test_every_type_comes_back(bits, signed, shape):
     array = pixels(shape, bits, signed=signed)
     back = decode_array(FAST.encode_array(array))
@@ -25,9 +25,9 @@ def test_every_type_comes_back(bits, signed, shape):
 
 
 def test_axes_before_the_last_two_are_frames():
-    array = pixels((2, 3, 5, 4))
+    array = pixels((2, 3, 4, 5))
     back = decode_array(FAST.encode_array(array))
-    np.testing.assert_array_equal(back, array.reshape(6, 5, 4))
+    np.testing.assert_array_equal(back, array.reshape(6, 4, 5))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,17 @@ def test_other_types(dtype):
 def test_too_few_axes(shape):
     with pytest.raises(UnsupportedImageError, match="two axes or more"):
         FAST.encode_array(np.zeros(shape, "u2"))
+
+
+@pytest.mark.parametrize("shape", [(8, 9, 2), (8, 9, 3), (2, 8, 9, 4)])
+def test_colour(shape):
+    with pytest.raises(UnsupportedImageError, match="last axis looks like channels"):
+        FAST.encode_array(np.zeros(shape, "u2"))
+
+
+def test_masked_arrays():
+    with pytest.raises(UnsupportedImageError, match="masked array"):
+        FAST.encode_array(np.ma.masked_equal(pixels(), 0))
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (2, 0, 5)])

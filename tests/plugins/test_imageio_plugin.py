@@ -120,6 +120,9 @@ class TestWriting:
             (np.zeros((4, 4)), {}, UnsupportedImageError),
             (np.zeros((4, 4), "i8"), {}, UnsupportedImageError),
             (np.zeros(4, "u1"), {}, UnsupportedImageError),
+            (np.zeros((9, 8, 3), "u1"), {}, UnsupportedImageError),
+            ([np.zeros((9, 8, 3), "u1")], {}, UnsupportedImageError),
+            (np.ma.masked_equal(np.zeros((9, 8), "u1"), 0), {}, UnsupportedImageError),
             (np.full((4, 4), 9, "u1"), {"bits_stored": 3}, UnsupportedImageError),
             (np.zeros((4, 4), "u1"), {"max_error": -1}, OptionError),
             (np.zeros((4, 4), "u1"), {"quality": 9}, TypeError),
@@ -130,6 +133,10 @@ class TestWriting:
         with pytest.raises(error):
             iio.imwrite(tmp_path / "x.xrc", array, **settings)
         assert not (tmp_path / "x.xrc").exists()
+
+    def test_a_list_of_narrow_images_is_no_colour_image(self, tmp_path):
+        iio.imwrite(tmp_path / "x.xrc", [pixels((9, 3)), pixels((9, 3))])
+        assert iio.imread(tmp_path / "x.xrc").shape == (2, 9, 3)
 
     def test_other_suffixes(self, tmp_path):
         with pytest.raises(OSError, match="can not handle"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from xraycodec.container import NO_MODEL, Buffer, Container, Header
 from xraycodec.errors import OptionError
@@ -105,6 +106,15 @@ class Codec(ABC):
     layers_refine: ClassVar[bool] = False
     """Whether the first layers of a stream alone give the whole image, coarser than all do."""
 
+    def with_threads(self, threads: int) -> Self:
+        """Return these settings with another number of threads; some codecs have just one.
+
+        Raises:
+            OptionError: a negative number.
+        """
+        check_threads(threads)
+        return replace(self, threads=threads) if hasattr(self, "threads") else self  # type: ignore[type-var]
+
     @abstractmethod
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
         """Compress every frame of ``image``."""
@@ -191,6 +201,35 @@ class Codec(ABC):
             ModelError: the model pack that the stream names is not at hand.
         """
         raise _whole_only(header)
+
+
+def check_codec(given: Any) -> Codec:
+    """Return ``given`` if it is a codec.
+
+    Raises:
+        OptionError: it is something else, such as a name or a class.
+    """
+    if not isinstance(given, Codec):
+        named = given if isinstance(given, type | str) else type(given)
+        raise OptionError(
+            f"the codec is {getattr(named, '__name__', repr(named))}; allowed is an object such as"
+            " xraycodec.Lattice()"
+        )
+    return given
+
+
+def check_threads(threads: int) -> None:
+    """Check a number of threads.
+
+    Raises:
+        OptionError: it is negative, or no integer.
+    """
+    try:
+        negative = operator.index(threads) < 0
+    except TypeError:
+        raise OptionError(f"threads are {threads!r}; allowed is an integer") from None
+    if negative:
+        raise OptionError(f"{threads} threads; 0 uses every core")
 
 
 def no_prefix(header: Header) -> OptionError:

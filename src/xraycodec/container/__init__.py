@@ -18,7 +18,14 @@ Each chunk carries a CRC-32. A tile has one payload in each layer. ``parse`` rea
 
 from __future__ import annotations
 
-from xraycodec.container.framing import SIGNATURE, Buffer, Chunk, ends_whole, read_length
+from xraycodec.container.framing import (
+    SIGNATURE,
+    Buffer,
+    Chunk,
+    as_file,
+    ends_whole,
+    read_length,
+)
 from xraycodec.container.header import NO_MODEL, Header, pack_header
 from xraycodec.container.inspection import Inspection, inspect
 from xraycodec.container.limits import Limits
@@ -37,6 +44,7 @@ __all__ = [
     "Inspection",
     "Limits",
     "PartialReader",
+    "as_file",
     "build",
     "ends_whole",
     "hash_pixels",

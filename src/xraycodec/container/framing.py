@@ -11,13 +11,14 @@ Nothing here knows what a chunk means, only how to step from one to the next.
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import CorruptError, LimitError, NotXrcError, OptionError, TruncatedError
@@ -105,8 +106,43 @@ class Chunk(Frame):
 
 
 def byte_view(data: Buffer) -> memoryview:
-    """``data`` as read-only bytes, not copied."""
-    return memoryview(data).toreadonly().cast("B")
+    """``data`` as read-only bytes, not copied.
+
+    Raises:
+        NotXrcError: it is no buffer of bytes.
+    """
+    try:
+        return memoryview(data).toreadonly().cast("B")
+    except TypeError:
+        raise NotXrcError(_not_bytes(data)) from None
+
+
+def as_file(source: BinaryIO | Buffer) -> BinaryIO:
+    """A seekable binary file as it is, or one over bytes.
+
+    Raises:
+        NotXrcError: it is neither.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source)
+    given: Any = source
+    if isinstance(given, io.TextIOBase):
+        raise NotXrcError("the file is open as text; allowed are files open with mode 'rb'")
+    if not hasattr(given, "read"):
+        raise NotXrcError(_not_bytes(given))
+    return source
+
+
+def _not_bytes(found: object) -> str:
+    """What to say of something that was given in place of the bytes of a stream."""
+    if isinstance(found, str | os.PathLike):
+        return (
+            "the bytes of an .xrc file are expected, not its name;"
+            " pathlib.Path(name).read_bytes() gives them"
+        )
+    if hasattr(found, "read"):
+        return "the bytes of an .xrc file are expected, not an open file; file.read() gives them"
+    return f"the bytes of an .xrc file are expected, not an object of type {type(found).__name__}"
 
 
 def ends_whole(file: BinaryIO) -> bool:

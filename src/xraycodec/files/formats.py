@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError, XrayCodecError
 from xraycodec.files import (
@@ -21,7 +21,7 @@ from xraycodec.files import (
 from xraycodec.files.atomic import write_atomically
 from xraycodec.files.checks import MAX_PIXELS
 from xraycodec.files.signatures import sniff
-from xraycodec.image import XRay
+from xraycodec.image import Pixels, XRay, as_xray
 
 _DECODERS: dict[str, Callable[[bytes, int], XRay]] = {
     "dicom": dicom.decode,
@@ -43,6 +43,8 @@ _ENCODERS: dict[str, Callable[[XRay], bytes]] = {
     "npy": npy.encode,
     "jpegxl": jpegxl.encode,
 }
+
+_XRC_SIGNATURE = b"\x89XRC\r\n\x1a\n"  # spec/format.md, section 3
 
 _SUFFIXES = {
     ".dcm": "dicom",
@@ -73,12 +75,23 @@ def decode(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) ->
         CorruptImageError: the file is damaged or contradicts itself.
         LimitError: more pixels than ``max_pixels``.
     """
-    data = bytes(data)
+    given: object = data
+    if not isinstance(given, bytes | bytearray | memoryview):
+        raise UnsupportedImageError(
+            f"{name}: the bytes of a file are expected, not an object of type"
+            f" {type(given).__name__}; a file must be open with mode 'rb'"
+        )
+    data = bytes(given)
     try:
         if not data:
             raise CorruptImageError("the file is empty")
         found = sniff(data)
         if found is None:
+            if data.startswith(_XRC_SIGNATURE):
+                raise UnsupportedImageError(
+                    "it is an .xrc file already; `xrc decompress`, or xraycodec.decompress in"
+                    " Python, gives its image"
+                )
             raise UnsupportedImageError(
                 f"no known image format begins with {data[:8].hex(' ')}; allowed are"
                 f" {', '.join(_DECODERS)}"
@@ -98,26 +111,33 @@ def read(source: str | os.PathLike[str] | BinaryIO, *, max_pixels: int = MAX_PIX
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         return decode(path.read_bytes(), str(path), max_pixels=max_pixels)
+    given: Any = source
+    if not hasattr(given, "read"):
+        raise UnsupportedImageError(
+            f"a path or a binary file is expected, not an object of type {type(given).__name__};"
+            " io.BytesIO(data) makes a file of bytes"
+        )
     name = getattr(source, "name", None)
     return decode(source.read(), name if isinstance(name, str) else "input", max_pixels=max_pixels)
 
 
-def encode(image: XRay, format: str) -> bytes:  # noqa: A002 - the field's word for it
+def encode(image: XRay | Pixels, format: str) -> bytes:  # noqa: A002 - the field's word for it
     """Encode a radiograph without loss.
 
     Args:
-        image: what to encode.
+        image: a radiograph, or an array as `xraycodec.compress` takes it.
         format: ``dicom``, ``png``, ``tiff``, ``pgm``, ``npy`` or ``jpegxl``.
 
     Raises:
         OptionError: an unknown format, or one that cannot hold the image.
+        UnsupportedImageError: an array of another kind, such as colour.
         CorruptImageError: the image's DICOM data set cannot be parsed.
     """
     if format not in _ENCODERS:
         raise OptionError(
             f"output format {format!r} is not known; allowed are {', '.join(_ENCODERS)}"
         )
-    return _ENCODERS[format](image)
+    return _ENCODERS[format](as_xray(image))
 
 
 def format_of_suffix(path: str | os.PathLike[str]) -> str:
@@ -136,7 +156,7 @@ def format_of_suffix(path: str | os.PathLike[str]) -> str:
 
 
 def write(
-    image: XRay,
+    image: XRay | Pixels,
     path: str | os.PathLike[str],
     format: str | None = None,  # noqa: A002 - the field's word for it
     *,
@@ -145,7 +165,7 @@ def write(
     """Write a radiograph to a file, whole or not at all.
 
     Args:
-        image: what to write.
+        image: a radiograph, or an array as `xraycodec.compress` takes it.
         path: the file; its folder must exist.
         format: as for :func:`encode`; the suffix decides when left out.
         overwrite: whether an existing file may be replaced.

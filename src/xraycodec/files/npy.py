@@ -14,7 +14,7 @@ from numpy.lib import format as npy_format
 
 from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
-from xraycodec.image import XRay
+from xraycodec.image import XRay, looks_like_channels
 
 
 def decode(data: bytes, max_pixels: int) -> XRay:
@@ -41,7 +41,7 @@ def decode(data: bytes, max_pixels: int) -> XRay:
         raise UnsupportedImageError(
             f"NPY: shape {shape}; allowed are (row, column) and (frame, row, column)"
         )
-    if _looks_like_colour(shape):
+    if looks_like_channels(shape):
         raise UnsupportedImageError(f"NPY: shape {shape} looks like colour channels")
     check_pixels(shape[-2], shape[-1], shape[0] if len(shape) == 3 else 1, max_pixels)
     expected = math.prod(shape) * dtype.itemsize
@@ -57,7 +57,7 @@ def encode(image: XRay) -> bytes:
     """Encode the pixels in the type they have."""
     if image.photometric_interpretation == "MONOCHROME1":
         raise OptionError("NPY has no place for MONOCHROME1; DICOM, TIFF, PNG and PGM have")
-    if _looks_like_colour(image.pixels.shape):
+    if looks_like_channels(image.pixels.shape):
         raise OptionError(
             f"NPY: frames of {image.pixels.shape[-1]} columns would read back as colour; DICOM"
             " and TIFF can hold them"
@@ -65,7 +65,3 @@ def encode(image: XRay) -> bytes:
     stream = io.BytesIO()
     np.save(stream, image.pixels, allow_pickle=False)
     return stream.getvalue()
-
-
-def _looks_like_colour(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 3 and shape[2] <= 4

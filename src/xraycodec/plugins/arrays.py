@@ -15,7 +15,7 @@ from xraycodec.codecs.lattice import Lattice
 from xraycodec.codecs.lattice.codec import DEFAULT_TILE, Profile
 from xraycodec.container import Limits
 from xraycodec.errors import OptionError, UnsupportedImageError
-from xraycodec.image import PIXEL_TYPES, XRay
+from xraycodec.image import PIXEL_TYPES, XRay, looks_like_channels
 from xraycodec.pipeline import compress, decompress
 
 NAME = "xraycodec"
@@ -70,7 +70,7 @@ class ArraySettings:
         check_shape(array.shape)
         if 0 in array.shape:
             raise UnsupportedImageError(f"the array is empty: shape {array.shape}")
-        frames = np.ascontiguousarray(array).reshape(-1, *array.shape[-2:])
+        frames = np.require(array, requirements="C").reshape(-1, *array.shape[-2:])
         bits_stored = self.bits_stored or _bits_needed(frames)
         if bits_stored <= 8 * (frames.dtype.itemsize - 1):
             raise OptionError(
@@ -116,15 +116,21 @@ def check_type(dtype: np.dtype[Any]) -> None:
 
 
 def check_shape(shape: tuple[int, ...]) -> None:
-    """Refuse arrays that are no images.
+    """Refuse arrays that are no grayscale images.
 
     Raises:
-        UnsupportedImageError: fewer than two axes.
+        UnsupportedImageError: fewer than two axes, or a last axis that looks like channels.
     """
     if len(shape) < 2:
         raise UnsupportedImageError(
             f"the array has shape {shape}; allowed are two axes or more, the last two rows and"
             " columns"
+        )
+    # zarr transposes chunks in Fortran order, so that a single frame has its axis at the end.
+    if looks_like_channels(shape) and shape[-1] > 1:
+        raise UnsupportedImageError(
+            f"the array has shape {shape}, whose last axis looks like channels of a colour image;"
+            " allowed are axes of which the last two are rows and columns"
         )
 
 

@@ -30,7 +30,7 @@ from xraycodec import remote
 from xraycodec.codecs.lattice import Lattice
 from xraycodec.codecs.registry import name_of
 from xraycodec.errors import NotXrcError
-from xraycodec.image import XRay, pixel_type
+from xraycodec.image import XRay, as_xray, pixel_type
 from xraycodec.pipeline import compress
 
 NAME = "xraycodec"
@@ -115,8 +115,9 @@ class XrcPlugin(PluginV3):
         """
         if isinstance(ndimage, list) and len({np.shape(image) for image in ndimage}) > 1:
             raise ValueError("images of several shapes cannot be frames of one file")
-        pixels = np.asarray(ndimage)
-        image = XRay(pixels, bits_stored or 8 * min(pixels.dtype.itemsize, 2))
+        pixels = np.asanyarray(ndimage)  # a mask is refused, not dropped
+        as_image = XRay if isinstance(ndimage, list) else as_xray  # a list is one of frames
+        image = as_image(pixels, bits_stored or 8 * min(pixels.dtype.itemsize, 2))
         data = compress(image, Lattice(**settings))
         self.request.get_file().write(data)
         return data if self.request.raw_uri == "<bytes>" else None

@@ -57,7 +57,7 @@ class XrcCodec(Codec):  # type: ignore[misc] # numcodecs has no types
                 beyond ``bits_stored``.
             OptionError: 8 bits stored or fewer in a type of 16 bits.
         """
-        array = np.asarray(buf)
+        array = np.asanyarray(buf)  # a mask is refused, not dropped
         if array.flags.f_contiguous and not array.flags.c_contiguous:
             array = array.T
         return self._settings.encode_array(array)

@@ -14,6 +14,7 @@ from xraycodec.codecs.base import (
     Encoded,
     Part,
     Progress,
+    check_threads,
     header_for,
     no_progress,
     whole,
@@ -85,12 +86,11 @@ class Lattice(Codec):
                 f"tile {self.tile}; lattice takes multiples of {TILE_STEP} from {MIN_TILE} to"
                 f" {MAX_TILE}"
             )
-        if self.threads < 0:
-            raise OptionError(f"{self.threads} threads; 0 uses every core")
         if self.model is not None and self.profile != PROFILES[0]:
             raise OptionError(
                 f"profile {self.profile} and model {self.model} were given; a profile is a model"
             )
+        check_threads(self.threads)
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
         frames = image.frames

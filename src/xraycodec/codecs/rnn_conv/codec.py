@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from xraycodec import entropy
-from xraycodec.codecs.base import Codec, Encoded, Progress, header_for, no_progress
+from xraycodec.codecs.base import Codec, Encoded, Progress, check_threads, header_for, no_progress
 from xraycodec.codecs.rnn_conv.model import (
     BLOCK,
     CODE_LIMIT,
@@ -95,6 +95,7 @@ class RnnConv(Codec):
                 f"configuration {self.configuration} and model {self.model} were given; a model"
                 " has its own widths"
             )
+        check_threads(self.threads)
 
     @property
     def beta(self) -> int:

@@ -22,7 +22,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from xraycodec.codecs.base import Codec, Encoded, Progress, header_for, no_progress
+from xraycodec.codecs.base import Codec, Encoded, Progress, check_threads, header_for, no_progress
 from xraycodec.codecs.rnn_conv.parameters import intensity_window
 from xraycodec.codecs.toderici.coding import Bits, History, decode_bits, encode_bits
 from xraycodec.codecs.toderici.model import BLOCK, MAX_ITERATIONS, Model, model_for, named_model
@@ -67,6 +67,7 @@ class Toderici(Codec):
             raise OptionError(
                 f"tile {self.tile}; toderici takes multiples of {BLOCK} from {BLOCK} to {MAX_TILE}"
             )
+        check_threads(self.threads)
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
         model = (

@@ -14,7 +14,16 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.codecs.base import Codec, Encoded, Part, Progress, header_for, no_progress, whole
+from xraycodec.codecs.base import (
+    Codec,
+    Encoded,
+    Part,
+    Progress,
+    check_threads,
+    header_for,
+    no_progress,
+    whole,
+)
 from xraycodec.codecs.lattice.codec import PROFILES, Profile
 from xraycodec.codecs.lattice.threads import run_jobs, split_threads
 from xraycodec.codecs.wavelet import completion, completion_encoding
@@ -133,8 +142,7 @@ class Wavelet(Codec):
                 f"profile {self.profile} and model {self.completion_model} were given for the"
                 " completion; a profile is a model"
             )
-        if self.threads < 0:
-            raise OptionError(f"{self.threads} threads; 0 uses every core")
+        check_threads(self.threads)
 
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
         if self.max_error is None:

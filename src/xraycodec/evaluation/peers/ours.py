@@ -14,8 +14,8 @@ from xraycodec.codecs.rnn_conv import RnnConv
 from xraycodec.codecs.wavelet import Wavelet
 from xraycodec.errors import OptionError
 from xraycodec.evaluation.peers.peer import Peer, check_quality, whole_beta, whole_number
-from xraycodec.image import Pixels, XRay
-from xraycodec.pipeline import MAX_BITS, compress, decompress
+from xraycodec.image import MAX_BITS, Pixels, XRay
+from xraycodec.pipeline import compress, decompress
 
 SEGMENT = 256
 """The paper's larger N."""
