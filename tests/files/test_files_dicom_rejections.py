@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -15,7 +18,9 @@ from files_building import (
     random_pixels,
     to_file,
 )
+from pydicom import dcmread
 from pydicom.encaps import encapsulate
+from pydicom.filewriter import write_file_meta_info
 
 from xraycodec.errors import CorruptImageError, UnsupportedImageError
 from xraycodec.files import decode
@@ -84,6 +89,47 @@ def test_a_file_that_ends_with_its_meta_information_is_damaged(whole_meta):
 def test_objects_without_pixels_are_rejected():
     with pytest.raises(UnsupportedImageError, match="no Pixel Data"):
         decode(to_file(data_set(random_pixels((3, 5), 12), 12), EXPLICIT_LITTLE))
+
+
+@pytest.mark.parametrize("length", [0, 0xFFFFFFFF], ids=["defined", "undefined"])
+def test_empty_pixel_data(length):
+    uid = EXPLICIT_LITTLE if length == 0 else _JPEG + "80"
+    data = to_file(data_set(random_pixels((3, 5), 12), 12), uid)
+    data += b"\xe0\x7f\x10\x00OB\0\0" + length.to_bytes(4, "little")
+    data += b"\xfe\xff\xdd\xe0\0\0\0\0" if length else b""
+    with pytest.raises(CorruptImageError, match=r"input: Pixel Data is empty$"):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("uid", "message"),
+    [
+        ("1.3.46.670589.33.1.4.1", r"1\.4\.1 is not supported: it is private, of another maker;"),
+        ("2.25.7", r"2\.25\.7 is not supported: it is private, of another maker; allowed are nat"),
+        (_JPEG + "100", r"4\.100 is not supported: it is MPEG2 Main Profile / Main Level"),
+        ("1.2.840.10008.1.2.77", "2.77 is not supported"),
+        ("Test^Case", "the transfer syntax is no valid UID; allowed are native"),
+    ],
+)
+@pytest.mark.parametrize("native", [True, False])
+def test_transfer_syntaxes_that_are_not_supported(uid, message, native):
+    """Whatever Pixel Data looks like, and whether or not the data set can be parsed."""
+    cells = random_pixels((3, 5), 12)
+    known = EXPLICIT_LITTLE if native else _JPEG + "80"
+    frame = encode_frame("jpegls", cells, 12)
+    data = native_dicom(cells, 12) if native else compressed_dicom([frame], cells, 12, known)
+    meta = dcmread(io.BytesIO(data), stop_before_pixels=True).file_meta
+    body = data[data.index(b"\x08\0\x05\0CS") :]
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom knows what is no UID
+        meta.TransferSyntaxUID = uid
+        write_file_meta_info(stream, meta, enforce_standard=False)
+    head = bytes(128) + b"DICM" + stream.getvalue()
+    for whole in (head + body, head + body[:-30], head + b"\0" * 100):
+        with pytest.raises(UnsupportedImageError, match=message) as raised:
+            decode(whole)
+        assert "Test^Case" not in str(raised.value)
 
 
 class TestRejectedFrames:

@@ -61,6 +61,14 @@ def test_bytes_are_no_image():
         FAST.encode(b"0123")
 
 
+@pytest.mark.parametrize(
+    "array", [np.zeros((9, 8, 3), "u1"), np.ma.masked_equal(pixels(), 0)], ids=["colour", "masked"]
+)
+def test_colour_and_masks_are_refused(array):
+    with pytest.raises(UnsupportedImageError):
+        FAST.encode(array)
+
+
 def test_damage():
     data = FAST.encode(pixels())
     with pytest.raises(CorruptError):

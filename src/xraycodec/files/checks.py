@@ -20,12 +20,23 @@ MAX_PIXELS = 2**28
 """Default limit of pixels in one file, over all frames: 16384 x 16384."""
 
 
+_CODECS = ("imagecodecs", "zlib")
+"""Packages whose errors say what is wrong with a codestream."""
+
+
 @contextmanager
-def damage_as_corrupt(what: str) -> Iterator[None]:
+def damage_as_corrupt(what: str, *telling: type[Exception]) -> Iterator[None]:
     """Turn whatever a third-party decoder raises into this package's errors.
 
+    Only a codec's own reason is told. Errors of Python and of parsers name types and functions, or
+    quote values of the file, which messages must not.
+
+    Args:
+        what: was decoded.
+        telling: further kinds of errors whose reason may be told.
+
     Raises:
-        CorruptImageError: any exception of another package, its reason in the message.
+        CorruptImageError: any exception of another package.
         LimitError: the decoder ran out of memory.
     """
     try:
@@ -35,7 +46,8 @@ def damage_as_corrupt(what: str) -> Iterator[None]:
     except MemoryError as error:
         raise LimitError(f"{what}: not enough memory to decode it") from error
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        tells = type(error).__module__.partition(".")[0] in _CODECS or isinstance(error, telling)
+        reason = (tells and str(error)) or "the data are damaged"
         raise CorruptImageError(f"{what}: {reason}") from error
 
 

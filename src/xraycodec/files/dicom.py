@@ -129,6 +129,7 @@ def _parse(data: bytes, max_pixels: int) -> _Parsed:
     body = data[stream.tell() :]
     if not transfer_syntax:
         transfer_syntax = _guess_transfer_syntax(body)
+    dicom_frames.check_transfer_syntax(transfer_syntax)
     if transfer_syntax == dicom_frames.DEFLATED:
         body = _inflate(body, 2 * max_pixels + _METADATA_BYTES)
     dataset = parse_data_set(
@@ -163,7 +164,7 @@ def check_kind(dataset: Dataset) -> None:
 
     Raises:
         UnsupportedImageError: it is not.
-        CorruptImageError: it does not say, or is empty.
+        CorruptImageError: it does not say, or it or its Pixel Data is empty.
     """
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
         raise UnsupportedImageError("the object holds Float Pixel Data; allowed are integers")
@@ -171,6 +172,8 @@ def check_kind(dataset: Dataset) -> None:
         if not dataset:
             raise CorruptImageError("the data set is empty")
         raise UnsupportedImageError("the object holds no Pixel Data")
+    if not dataset["PixelData"].value:
+        raise CorruptImageError("Pixel Data is empty")
     samples = _integer(dataset, "SamplesPerPixel", default=1)
     photometric = str(dataset.get("PhotometricInterpretation", "") or "").strip()
     if not photometric:
@@ -219,7 +222,7 @@ def _integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     try:
         value = dataset.get(keyword)
     except Exception as error:  # pydicom raises many kinds on bytes that do not fit the VR
-        raise CorruptImageError(f"{keyword} cannot be read: {error}") from error
+        raise CorruptImageError(f"{keyword} cannot be read") from error
     if value is None or value == "":
         if default is None:
             raise CorruptImageError(f"{keyword} is missing")

@@ -130,6 +130,16 @@ def loss_of(
     return Loss(method, min(max(ratio, 0.001), MAX_RATIO))
 
 
+def check_transfer_syntax(transfer_syntax: str) -> None:
+    """Check that pixel data of a transfer syntax can be read.
+
+    Raises:
+        UnsupportedImageError: no reader is here; the message says whose syntax it is.
+    """
+    if transfer_syntax not in NATIVE:
+        _decoder(transfer_syntax)
+
+
 def _decoder(transfer_syntax: str) -> FrameDecoder:
     """What decodes frames of a transfer syntax.
 
@@ -146,8 +156,22 @@ def _decoder(transfer_syntax: str) -> FrameDecoder:
         for module in _REGISTERING_MODULES:
             import_module(module)
     if transfer_syntax not in _registered:
-        raise UnsupportedImageError(f"transfer syntax {transfer_syntax} is not supported")
+        raise UnsupportedImageError(_not_supported(transfer_syntax))
     return _registered[transfer_syntax]
+
+
+def _not_supported(transfer_syntax: str) -> str:
+    from pydicom.uid import UID
+
+    allowed = (
+        "allowed are native Pixel Data, RLE, JPEG, JPEG-LS, JPEG 2000, HTJ2K, JPEG XL and that of"
+        " xraycodec"
+    )
+    uid = UID(transfer_syntax)
+    if not uid.is_valid:  # then it may be anything, and no value of a file belongs in a message
+        return f"the transfer syntax is no valid UID; {allowed}"
+    is_what = "private, of another maker" if uid.is_private else uid.name
+    return f"transfer syntax {uid} is not supported: it is {is_what}; {allowed}"
 
 
 def split_frames(
@@ -164,7 +188,7 @@ def split_frames(
     """
     from pydicom.encaps import generate_frames, parse_basic_offsets, parse_fragments
 
-    with damage_as_corrupt("encapsulated Pixel Data"):
+    with damage_as_corrupt("encapsulated Pixel Data", ValueError):
         if value[:4] != b"\xfe\xff\x00\xe0":
             raise CorruptImageError("Pixel Data does not begin with a basic offset table item")
         (table_bytes,) = struct.unpack_from("<I", value, 4)
