@@ -87,7 +87,24 @@ class TestTiff:
     @pytest.mark.parametrize(
         ("tag", "value", "error", "message"),
         [
-            (262, 3, UnsupportedImageError, "photometric interpretation 3"),
+            (
+                262,
+                3,
+                UnsupportedImageError,
+                "page 0 is palette, 1 .* photometric interpretation 3;",
+            ),
+            (262, 32803, UnsupportedImageError, "not grayscale, .* interpretation 32803;"),
+            (277, 2, UnsupportedImageError, "2 samples a pixel; allowed is 1, without alpha"),
+            (
+                259,
+                34712,
+                UnsupportedImageError,
+                r"compressed by JPEG 2000 \(34712\); allowed are n",
+            ),
+            (259, 50002, UnsupportedImageError, r"compressed by JPEG XL \(50002\)"),
+            (259, 65000, UnsupportedImageError, r"compressed by scheme \(65000\)"),
+            (339, 3, UnsupportedImageError, "16 bits a sample of floats"),
+            (339, 4, UnsupportedImageError, "16 bits a sample of undefined kind"),
             (257, 0, CorruptImageError, "0 rows"),
             (256, 2**31, LimitError, "the limit is"),
             (258, 0, UnsupportedImageError, "0 bits"),
@@ -139,11 +156,35 @@ class TestTiff:
         with pytest.raises(CorruptImageError, match="loop"):
             decode(bytes(data))
 
-    def test_pages_that_differ(self):
+    @pytest.mark.parametrize(
+        ("other", "message"),
+        [
+            (
+                PIXELS[:5, :7],
+                "page 1 has another size: 5 rows x 7 columns; page 0 has 13 x 17, and frames are",
+            ),
+            (
+                PIXELS.astype(np.uint8),
+                "page 1 has other samples: 8 bits, unsigned, BlackIsZero; page 0 has 16 bits, unsi",
+            ),
+            (PIXELS.astype(np.int16), "page 1 has other samples: 16 bits, signed, BlackIsZero;"),
+        ],
+        ids=["size", "bits", "sign"],
+    )
+    def test_pages_that_differ(self, other, message):
         first = imagecodecs.tiff_encode(PIXELS)
-        both = imagecodecs.tiff_encode(PIXELS[:5], appendto=first)
-        with pytest.raises(UnsupportedImageError, match="page 1"):
-            decode(both)
+        with pytest.raises(UnsupportedImageError, match=message) as raised:
+            decode(imagecodecs.tiff_encode(other, appendto=first))
+        assert "_Page" not in str(raised.value)
+
+    def test_pages_with_other_highest_values_are_frames(self):
+        """Other writers keep the highest value that occurs there, which differs page by page."""
+        frames = np.stack([PIXELS, PIXELS // 2])
+        data = encode(XRay(frames, 12), "tiff")
+        entry = struct.pack("<HHII", 281, 3, 1, 4095)
+        assert data.count(entry) == 2
+        image = decode(data.replace(entry, struct.pack("<HHII", 281, 3, 1, 2047), 1))
+        assert same(image, XRay(frames, 16))
 
     def test_no_page(self):
         with pytest.raises(CorruptImageError, match="no page"):

@@ -7,7 +7,7 @@ Bits stored that are no multiple of eight ride in the tags of the lowest and hig
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,10 +21,42 @@ MIN_VALUE, MAX_VALUE, TILE_WIDTH, TILE_LENGTH = 280, 281, 322, 323
 SAMPLE_FORMAT, SIGNED_MIN_VALUE, SIGNED_MAX_VALUE = 339, 340, 341
 _READ = frozenset(
     (
-        *(WIDTH, LENGTH, BITS, PHOTOMETRIC, ORIENTATION, SAMPLES, MIN_VALUE, MAX_VALUE),
+        *(
+            WIDTH,
+            LENGTH,
+            BITS,
+            COMPRESSION,
+            PHOTOMETRIC,
+            ORIENTATION,
+            SAMPLES,
+            MIN_VALUE,
+            MAX_VALUE,
+        ),
         *(TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT, SIGNED_MIN_VALUE, SIGNED_MAX_VALUE),
     )
 )
+
+_NAMES = {WIDTH: "ImageWidth", LENGTH: "ImageLength", PHOTOMETRIC: "PhotometricInterpretation"}
+_PHOTOMETRICS = {2: "RGB", 3: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIE L*a*b*"}
+_COMPRESSIONS = {
+    1: "none",
+    5: "LZW",
+    7: "JPEG",
+    32773: "PackBits",
+    34887: "LERC",
+    34925: "LZMA",
+    50000: "Zstandard",
+    6: "JPEG of TIFF 6.0",
+    **dict.fromkeys((8, 32946), "Deflate"),
+    **dict.fromkeys((2, 3, 4), "CCITT"),
+}
+_COMPRESSIONS_LACKING = {
+    34661: "JBIG",
+    50001: "WebP",
+    **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000"),
+    **dict.fromkeys((50002, 52546), "JPEG XL"),
+}
+_FORMATS = {3: "floats", 4: "undefined kind", 5: "complex integers", 6: "complex floats"}
 
 # Field type of TIFF 6.0 section 2 and BigTIFF -> struct code.
 _FIELD_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q", 17: "q"}
@@ -33,14 +65,17 @@ _SHORT, _LONG, _SBYTE, _SSHORT = 3, 4, 6, 8
 
 @dataclass(frozen=True)
 class _Page:
-    """The tags of one page that decide what its samples are."""
+    """The tags of one page that decide what its samples are.
+
+    ``highest`` is that of the samples, or of what they may be; pages may differ in it.
+    """
 
     rows: int
     columns: int
     bits: int
     signed: bool
     white_is_zero: bool
-    highest: int | None
+    highest: int | None = field(compare=False)
 
 
 def decode(data: bytes, max_pixels: int) -> XRay:
@@ -53,7 +88,7 @@ def decode(data: bytes, max_pixels: int) -> XRay:
     page = pages[0]
     for number, other in enumerate(pages):
         if other != page:
-            raise UnsupportedImageError(f"TIFF: page {number} is {other}, unlike page 0: {page}")
+            raise UnsupportedImageError(_unlike(number, other, page))
 
     import imagecodecs
 
@@ -71,7 +106,7 @@ def decode(data: bytes, max_pixels: int) -> XRay:
     pixels = samples.astype(f"{'int' if page.signed else 'uint'}{width}", copy=False)
     return XRay(
         pixels,
-        _bits_stored(page, pixels),
+        page.bits if len({each.highest for each in pages}) > 1 else _bits_stored(page, pixels),
         "MONOCHROME1" if page.white_is_zero else "MONOCHROME2",
     )
 
@@ -130,6 +165,21 @@ def _tags(image: XRay, shape: tuple[int, ...], offset: int, size: int) -> list[b
     return tags
 
 
+def _unlike(number: int, other: _Page, first: _Page) -> str:
+    """How a page differs from page 0."""
+    if (other.rows, other.columns) != (first.rows, first.columns):
+        return (
+            f"TIFF: page {number} has another size: {other.rows} rows x {other.columns} columns;"
+            f" page 0 has {first.rows} x {first.columns}, and frames are of equal size"
+        )
+    kinds = [
+        f"{page.bits} bits, {'signed' if page.signed else 'unsigned'},"
+        f" {'WhiteIsZero' if page.white_is_zero else 'BlackIsZero'}"
+        for page in (other, first)
+    ]
+    return f"TIFF: page {number} has other samples: {kinds[0]}; page 0 has {kinds[1]}"
+
+
 def _bits_stored(page: _Page, pixels: np.ndarray) -> int:
     if page.highest is None or page.highest < 0:
         return page.bits
@@ -150,7 +200,7 @@ def _read_pages(data: bytes, max_pixels: int) -> list[_Page]:
         LimitError: more pixels than ``max_pixels`` over all pages so far.
     """
     order = "<" if data[:2] == b"II" else ">"
-    with damage_as_corrupt("TIFF: the directory ends outside the file"):
+    with damage_as_corrupt("TIFF: a directory ends outside the file"):
         big = struct.unpack_from(order + "H", data, 2)[0] == 43
         position = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)[0]
         pages: list[_Page] = []
@@ -208,24 +258,37 @@ def _page_of(tags: dict[int, tuple[int, ...]], number: int, max_pixels: int) -> 
 
     for tag in (WIDTH, LENGTH, PHOTOMETRIC):
         if tag not in tags:
-            raise CorruptImageError(f"TIFF: page {number} has no tag {tag}")
+            raise CorruptImageError(f"TIFF: page {number} has no tag {tag} ({_NAMES[tag]})")
     rows, columns = value(LENGTH, 0), value(WIDTH, 0)
     check_pixels(rows, columns, 1, max_pixels)
     # libtiff takes memory for whole tiles, whatever the image's size.
     check_pixels(value(TILE_LENGTH, 1), value(TILE_WIDTH, 1), 1, max_pixels)
     photometric, samples = value(PHOTOMETRIC, 0), value(SAMPLES, 1)
-    if photometric not in (0, 1) or samples != 1:
+    if photometric not in (0, 1):
         raise UnsupportedImageError(
-            f"TIFF: page {number} has {samples} sample(s) a pixel, photometric interpretation"
-            f" {photometric}; allowed is 1 sample with 0 or 1 (grayscale)"
+            f"TIFF: page {number} is {_PHOTOMETRICS.get(photometric, 'not grayscale')}, {samples}"
+            f" sample(s) a pixel of photometric interpretation {photometric}; allowed is grayscale,"
+            " 1 sample of 0 or 1"
+        )
+    if samples != 1:
+        raise UnsupportedImageError(
+            f"TIFF: page {number} has {samples} samples a pixel; allowed is 1, without alpha"
+        )
+    compression = value(COMPRESSION, 1)
+    if compression not in _COMPRESSIONS:
+        raise UnsupportedImageError(
+            f"TIFF: page {number} is compressed by"
+            f" {_COMPRESSIONS_LACKING.get(compression, 'scheme')} ({compression}); allowed are"
+            f" {', '.join(dict.fromkeys(_COMPRESSIONS.values()))}"
         )
     bits, sample_format = value(BITS, 1), value(SAMPLE_FORMAT, 1)
     if sample_format == 2 and bits not in (8, 16):
         raise UnsupportedImageError(f"TIFF: {bits} bits a signed sample; allowed are 8 and 16")
-    if sample_format not in (1, 2, 4) or not 1 <= bits <= 16:
+    if sample_format not in (1, 2) or not 1 <= bits <= 16:
+        kind = _FORMATS.get(sample_format, "integers")
         raise UnsupportedImageError(
-            f"TIFF: page {number} has {bits} bits a sample of sample format {sample_format};"
-            " allowed are 1 to 16 bits of format 1 (unsigned) or 2 (signed)"
+            f"TIFF: page {number} has {bits} bits a sample of {kind} (sample format"
+            f" {sample_format}); allowed are 1 to 16 bits of integers"
         )
     if value(ORIENTATION, 1) != 1:
         raise UnsupportedImageError(
