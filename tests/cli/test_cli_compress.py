@@ -10,6 +10,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from cli_running import names_in, radiograph, read_image, run, same, write_image
+from PIL import Image
 
 from rnn_conv_building import models_in, paper_model_in
 from xraycodec import Lattice
@@ -380,6 +381,15 @@ def test_an_unknown_file_fails_and_the_others_go_on(png: Path, tmp_path: Path) -
     assert third["output"] == f"{png}.xrc"
     assert outcome.err.splitlines()[1] == f"xrc: {missing}: No such file or directory"
     assert names_in(tmp_path) == ["chest.png", "chest.png.xrc", "notes.txt"]
+
+
+def test_what_is_not_kept_of_a_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "chest.png"
+    Image.fromarray(np.arange(200, dtype=np.uint8).reshape(10, 20)).save(path, dpi=(200, 200))
+    outcome = run("compress", "--codec", "stored", path)
+    assert outcome.code == 0
+    assert outcome.err == f"xrc: {path}: not kept of this file: pHYs\n"
+    assert run("compress", "--codec", "stored", "-f", "-q", path).err == ""
 
 
 def test_a_colour_image_is_refused_in_words(tmp_path: Path) -> None:

@@ -135,16 +135,16 @@ def compress(
     report.results_to_stderr = targets.standard_output
 
     def make(source: Source, _: Path | None, progress: Progress) -> Done:
-        image = _read_image(source)
+        image, notes = _read_image(source)
         data = _compress(image, chosen, threads, progress, check=not no_verify)
-        return _done(image, data, chosen, codec, verified=not no_verify)
+        return _done(image, data, chosen, codec, notes, verified=not no_verify)
 
     sizes = Sizes("pixel_bytes", "size_bytes", packing=True)
     return for_each(report, sources, make, targets=targets, batch=batch, sizes=sizes)
 
 
-def _read_image(source: Source) -> XRay:
-    """Decode an input.
+def _read_image(source: Source) -> tuple[XRay, tuple[str, ...]]:
+    """Decode an input; return also what to note of it: what the image does not keep.
 
     Raises:
         OptionError: it is an .xrc file already.
@@ -154,6 +154,7 @@ def _read_image(source: Source) -> XRay:
     """
     from xraycodec.container import SIGNATURE
     from xraycodec.files import decode, sniff
+    from xraycodec.files.left_out import left_out
 
     data = source.read()
     if data.startswith(SIGNATURE):
@@ -162,11 +163,13 @@ def _read_image(source: Source) -> XRay:
             " writes it as DICOM"
         )
     try:
-        return decode(data, source.name)
+        image = decode(data, source.name)
     except UnsupportedImageError as error:
         if sniff(data) is None:
             raise CorruptImageError(str(error)) from error
         raise
+    names = left_out(data, image)
+    return image, (f"not kept of this file: {', '.join(names)}",) if names else ()
 
 
 def _compress(image: XRay, codec: Codec, threads: int, progress: Progress, *, check: bool) -> bytes:
@@ -193,7 +196,15 @@ def _compress(image: XRay, codec: Codec, threads: int, progress: Progress, *, ch
     return data
 
 
-def _done(image: XRay, data: bytes, codec: Codec, name: str, *, verified: bool) -> Done:
+def _done(
+    image: XRay,
+    data: bytes,
+    codec: Codec,
+    name: str,
+    notes: tuple[str, ...],
+    *,
+    verified: bool,
+) -> Done:
     from xraycodec.container import read_header
 
     ratio = image.size_bytes / len(data)
@@ -210,7 +221,7 @@ def _done(image: XRay, data: bytes, codec: Codec, name: str, *, verified: bool) 
         **_nominal(codec),
     }
     size = f"{human_size(image.size_bytes)} -> {human_size(len(data))}, {ratio:.2f}:1"
-    return Done(size + _loss(bound), values, data)
+    return Done(size + _loss(bound), values, data, notes=notes)
 
 
 def _loss(bound: int | None) -> str:

@@ -2,8 +2,9 @@
 
 Samples are stored values, never scaled; the sBIT chunk carries the bits stored. (The standard
 wants samples scaled up to the full depth, but radiographs are exchanged as they are, and a
-reader that knows no sBIT then still sees the values of the original.) MONOCHROME1 rides in a
-tEXt chunk.
+reader that knows no sBIT then still sees the values of the original.) Samples that another writer
+did scale up keep their values, and with them all bits of their type. MONOCHROME1 rides in a tEXt
+chunk. Other chunks, pHYs among them, are not kept: `left_out` names them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from xraycodec.image import PhotometricInterpretation, XRay
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY_TYPES = (0, 4)  # grayscale, grayscale with alpha
-_TEXT = b"xraycodec:PhotometricInterpretation\x00MONOCHROME1"
+MONOCHROME1_TEXT = b"xraycodec:PhotometricInterpretation\x00MONOCHROME1"
 _IHDR_END = len(_SIGNATURE) + 25
 
 
@@ -30,20 +31,20 @@ def decode(data: bytes, max_pixels: int) -> XRay:
     Samples of 1, 2 and 4 bits keep their values and their depth as bits stored. A foreign sBIT
     chunk counts only if every sample fits its bits: samples are never changed.
     """
-    chunks = _chunks(data)
-    kind, header = next(chunks)
+    found = chunks(data)
+    kind, header = next(found)
     if kind != b"IHDR" or len(header) != 13:
         raise CorruptImageError("PNG: the first chunk is not an IHDR of 13 bytes")
     columns, rows, depth, colour_type = struct.unpack_from(">IIBB", header)
     check_pixels(rows, columns, 1, max_pixels)
     significant = None
     photometric: PhotometricInterpretation = "MONOCHROME2"
-    for kind, body in chunks:
+    for kind, body in found:
         if kind == b"acTL":
             raise UnsupportedImageError("PNG: the image is animated; allowed is one frame")
         if kind == b"sBIT" and colour_type in _GRAY_TYPES and body:
             significant = body[0]
-        if kind == b"tEXt" and body == _TEXT:
+        if kind == b"tEXt" and body == MONOCHROME1_TEXT:
             photometric = "MONOCHROME1"
 
     import imagecodecs
@@ -78,7 +79,7 @@ def encode(image: XRay) -> bytes:
     data = bytes(imagecodecs.png_encode(np.ascontiguousarray(image.frames[0])))
     extra = _chunk(b"sBIT", bytes((image.bits_stored,)))
     if image.photometric_interpretation == "MONOCHROME1":
-        extra += _chunk(b"tEXt", _TEXT)
+        extra += _chunk(b"tEXt", MONOCHROME1_TEXT)
     return data[:_IHDR_END] + extra + data[_IHDR_END:]
 
 
@@ -86,7 +87,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield type and body of every chunk, checksums verified, IEND included."""
     position = len(_SIGNATURE)
     while position + 12 <= len(data):
@@ -96,7 +97,9 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             break
         body = data[position + 8 : end - 4]
         if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(data[end - 4 : end], "big"):
-            raise CorruptImageError(f"PNG: checksum of chunk {kind!r} at byte {position} is wrong")
+            raise CorruptImageError(
+                f"PNG: checksum of chunk {kind.decode('latin-1')!r} at byte {position} is wrong"
+            )
         yield kind, body
         if kind == b"IEND":
             return
