@@ -21,6 +21,17 @@
 from __future__ import annotations
 
 
+def missing_package(what_needs: str, package: str, extra: str) -> str:
+    """Say that an optional package is not installed, and what installs it.
+
+    The package is named before the extra: pip finds it wherever xraycodec came from.
+    """
+    return (
+        f"{what_needs} the package {package}: pip install {package!r}, or the extra {extra!r} of"
+        f" xraycodec (pip install '.[{extra}]' in its sources)"
+    )
+
+
 class XrayCodecError(Exception):
     """Base of every error raised on purpose by this package."""
 

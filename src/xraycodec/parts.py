@@ -50,7 +50,7 @@ def decompress_part(
 
     Args:
         source: a seekable binary file, read from byte 0 whatever its position, or all its bytes.
-            What is no memory is best opened with ``buffering=0``, lest Python read ahead.
+            Open files with ``buffering=0`` to avoid read-ahead.
         scale: 1, 2, 4 or 8, to get every ``scale``-th row and column of the image, beginning
             with the first. They are picked, not averaged, so that fine patterns may alias.
             wavelet gives smaller images that are averaged instead, of a file with a completion
@@ -67,9 +67,8 @@ def decompress_part(
         and columns of the whole image.
 
     Raises:
-        OptionError: another scale, a region that is not inside the image or holds no pixel at
-            the scale, or a codec that decodes whole images only, as all but lattice and
-            wavelet.
+        OptionError: another scale; a region that is not inside the image or holds no pixel at
+            the scale; a codec that decodes whole images only, as all but lattice and wavelet.
         FormatError: what was read is damaged, cut off, or of a later version.
         LimitError: a size exceeds ``limits``.
         ModelError: the model pack that it names is not at hand.

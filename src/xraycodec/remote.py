@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Self, cast
 from xraycodec.codecs.base import Codec
 from xraycodec.codecs.registry import codec_by_id
 from xraycodec.container import Header, Limits, PartialReader
-from xraycodec.errors import OptionError, XrayCodecError
+from xraycodec.errors import OptionError, XrayCodecError, missing_package
 from xraycodec.image import XRay
 from xraycodec.parts import SCALES, decompress_part
 from xraycodec.pipeline import decompress
@@ -79,7 +79,8 @@ class XrcFile:
         """Decode the image, or a part of it as `xraycodec.decompress_part` does.
 
         Args:
-            scale: 1, 2, 4 or 8; of lattice, every ``scale``-th row and column, picked.
+            scale: 1, 2, 4 or 8. lattice picks every ``scale``-th row and column; wavelet gives
+                smaller images that are averaged.
             region: row and column of its first pixel, then its rows and columns, at the full size.
             threads: for the networks, 0 for every core.
 
@@ -174,7 +175,7 @@ def _open_url(url: str, limits: Limits, storage_options: dict[str, Any]) -> XrcF
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
-        raise ImportError(f"{url}: URLs need the package fsspec: {error}") from error
+        raise ImportError(f"{url}: {missing_package('URLs need', 'fsspec', 'remote')}") from error
     files, path = url_to_fs(url, **storage_options)
     file = files.open(path, "rb", block_size=BLOCK_BYTES, cache_type="blockcache")
     try:

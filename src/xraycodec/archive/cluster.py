@@ -14,7 +14,7 @@ from xraycodec.archive.failures import Task
 from xraycodec.archive.pools import Pool
 from xraycodec.archive.records import Failure, Item, Outcome
 from xraycodec.archive.worker import do_batch
-from xraycodec.errors import OptionError
+from xraycodec.errors import OptionError, missing_package
 
 _CONNECT_SECONDS = 30
 _BATCHES_A_THREAD = 2
@@ -41,7 +41,9 @@ class ClusterPool(Pool):
         try:
             from distributed import Client
         except ImportError:
-            raise OptionError("a Dask cluster needs distributed: xraycodec[dask]") from None
+            raise OptionError(
+                missing_package("a Dask cluster needs", "distributed", "dask")
+            ) from None
         self._task = task
         self._most_attempts = most_attempts
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from xraycodec.archive.modes import NO_ORIGIN, Origin
 from xraycodec.archive.places import Place, check_name
-from xraycodec.errors import CorruptError, OptionError
+from xraycodec.errors import CorruptError, OptionError, missing_package
 
 _NS = 1_000_000_000
 ATOMIC_SCHEMES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"))
@@ -33,7 +33,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise OptionError(f"{url}: URLs need fsspec: xraycodec[archive]") from None
+        raise OptionError(f"{url}: {missing_package('URLs need', 'fsspec', 'archive')}") from None
     try:
         # A listing that is kept would grow with the archive, and not show what others wrote.
         system, path = url_to_fs(url, use_listings_cache=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from xraycodec.errors import OptionError
+from xraycodec.errors import OptionError, missing_package
 
 
 @click.command()
@@ -51,7 +51,9 @@ def gateway(
     try:
         import pynetdicom  # noqa: F401
     except ImportError:
-        raise click.ClickException("the gateway needs pynetdicom: xraycodec[gateway]") from None
+        raise click.ClickException(
+            missing_package("the gateway needs", "pynetdicom", "gateway")
+        ) from None
     from xraycodec.gateway.config_file import load
     from xraycodec.gateway.logs import Log, silence_libraries
 

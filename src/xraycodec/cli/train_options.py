@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from xraycodec.errors import ImageError
+from xraycodec.errors import ImageError, missing_package
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -186,7 +186,7 @@ def need_torch() -> None:
         import torch  # noqa: F401
     except ImportError as error:
         raise click.ClickException(
-            "training needs torch: pip install 'xraycodec[train]'"
+            missing_package("training needs", "torch==2.13.0", "train")
         ) from error
 
 

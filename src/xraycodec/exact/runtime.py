@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.errors import ModelError
+from xraycodec.errors import ModelError, missing_package
 from xraycodec.exact.onnx_reader import read_graph
 from xraycodec.exact.operators import Graph, prove, reach
 from xraycodec.exact.ort import open_session
@@ -86,7 +86,7 @@ def _torch(_model: bytes, graph: Graph, _threads: int, device: str) -> Interpret
     try:
         from xraycodec.exact.torch_backend import TorchInterpreter
     except ImportError as error:
-        raise BackendError(f"backend 'torch' needs the package torch: {error}") from error
+        raise BackendError(missing_package("backend 'torch' needs", "torch", "torch")) from error
     return TorchInterpreter(graph, device)
 
 
