@@ -250,6 +250,6 @@ def _whole_only(header: Header) -> OptionError:
     from xraycodec.codecs.registry import name_of  # which imports this module
 
     return OptionError(
-        f"codec {name_of(header.codec)!r} decodes whole images only; lattice and wavelet have scales"
-        " and regions"
+        f"codec {name_of(header.codec)!r} decodes whole images only; lattice and wavelet"
+        " have scales and regions"
     )
