@@ -36,4 +36,5 @@ def test_every_import_of_the_guide_is_there():
         name = module.removeprefix("xraycodec.").replace(".", "/")
         folder = GUIDE.parents[1] / "src" / "xraycodec"
         public = (folder / "__init__.py").read_text()
-        assert (folder / f"{name}.py").is_file() or f'"{name}"' in public, module
+        there = (folder / f"{name}.py").is_file() or (folder / name).is_dir()
+        assert there or f'"{name}"' in public, module
