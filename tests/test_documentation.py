@@ -27,7 +27,7 @@ PAGES = sorted(
     ]
 )
 _FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_OTHERS = {"--param"}  # options of other programs
+MADE = {"FOLDER/results.jsonl"}  # files that commands write
 
 
 def named(path: Path) -> str:
@@ -198,6 +198,16 @@ def test_links_lead_somewhere(page):
         assert to.exists(), target
         if anchor:
             assert anchor in anchors(to), target
+
+
+@every_page
+def test_modules_that_are_named_are_there(page):
+    for name in inline_code(page):
+        if re.fullmatch(r"[\w/-]+\.(?:py|safetensors|xrcpack|jsonl?)", name) and "/" in name:
+            places = (ROOT, ROOT / "src" / "xraycodec", page.parent)
+            assert any((place / name).exists() for place in places) or name in MADE, name
+        elif re.fullmatch(r"\w+\.py", name):
+            assert any(ROOT.glob(f"src/**/{name}")), name
 
 
 @cache

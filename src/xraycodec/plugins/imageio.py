@@ -73,7 +73,8 @@ class XrcPlugin(PluginV3):
         Args:
             index: of a frame; ``...`` for all, as ``(frame, row, column)``; ``None`` for the only
                 one, or all where there are several.
-            scale: 1, 2, 4 or 8, to get every ``scale``-th row and column (lattice).
+            scale: 1, 2, 4 or 8, to get every ``scale``-th row and column; averaged of
+                wavelet.
 
         Raises:
             ValueError: no such frame.

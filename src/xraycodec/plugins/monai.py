@@ -48,7 +48,8 @@ class XrcReader(ImageReader):  # type: ignore[misc] # MONAI is not there to be c
         """Choose how to read.
 
         Args:
-            scale: 1, 2, 4 or 8, to get every ``scale``-th row and column (lattice).
+            scale: 1, 2, 4 or 8, to get every ``scale``-th row and column; averaged of
+                wavelet.
             reverse_indexing: whether columns come before rows.
             threads: for the networks, 0 for every core.
             **storage_options: for the file systems of URLs, as `fsspec.open` takes them.

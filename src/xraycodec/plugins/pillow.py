@@ -5,7 +5,7 @@
     import xraycodec.plugins.pillow
 
     with Image.open("chest.xrc") as image:       # reads the front of the file
-        image.draft(None, (256, 256))            # lattice: decode a half, quarter or eighth
+        image.draft(None, (256, 256))            # decode a half, quarter or eighth of the size
         image.load()
     image.save("near.xrc", max_error=2)          # lossless without
 
@@ -75,9 +75,10 @@ class XrcImageFile(ImageFile.ImageFile):
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Decode at the smallest scale that is no smaller than ``size``; lattice alone has them.
+        """Decode at the smallest scale that is no smaller than ``size``.
 
-        Rows and columns are picked, not averaged as those of JPEG files are.
+        lattice picks rows and columns, where wavelet and JPEG files average; files of the other
+        codecs are decoded at their full size.
         """
         if size is None or self._scale != 1 or self._pixels is not None:
             return None

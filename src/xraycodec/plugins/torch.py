@@ -8,8 +8,8 @@
     dataset = XrcDataset("archive/", scale=4)           # a folder, a manifest, or a list of files
     loader = DataLoader(dataset, batch_size=16, num_workers=8)
 
-Lattice files hold their smaller images in layers of their own, so that a scale saves reading and
-decoding. The module is called like the library it serves; imports are absolute here, so that
+Lattice and wavelet files hold smaller images in layers of their own, so that a scale saves reading
+and decoding. The module is called like the library it serves; imports are absolute here, so that
 ``import torch`` means that library.
 """
 
@@ -66,7 +66,8 @@ class XrcDataset(Dataset[Any]):
             source: a folder, of which every ``.xrc`` file below it is taken, in the order of their
                 names; the manifest of ``xrc archive``, of which every finished file is; or paths
                 and URLs.
-            scale: 1, 2, 4 or 8, to get every ``scale``-th row and column, picked, not averaged.
+            scale: 1, 2, 4 or 8, to get every ``scale``-th row and column, picked by lattice
+                and averaged by wavelet.
             numbers: float gives float32 from 0 to 1, the lowest and highest value of the bits
                 stored; integer gives int32, the stored values.
             transform: called with each tensor; must pickle for spawned workers.
