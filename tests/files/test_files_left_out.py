@@ -12,7 +12,8 @@ import pytest
 from files_building import native_dicom, random_pixels, same
 from PIL import Image, PngImagePlugin
 
-from xraycodec.files import decode, encode, left_out
+from xraycodec.files import decode, encode
+from xraycodec.files.left_out import left_out
 from xraycodec.image import XRay
 
 PIXELS = random_pixels((13, 17), 12)

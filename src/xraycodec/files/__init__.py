@@ -24,7 +24,7 @@ npy       yes     yes      8 and 16      no           none: reads back as 8 or 1
 An image that its format cannot hold is refused with
 :class:`~xraycodec.errors.OptionError`. Two things are left out by design: the DICOM data set
 in every format but DICOM, and bits stored in NPY. What else a file says, such as the pHYs of a PNG,
-is not read: :func:`left_out` names it. Where eight bits stored or fewer come in
+is not read: :mod:`~xraycodec.files.left_out` names it. Where eight bits stored or fewer come in
 16-bit pixels, PGM and JPEG XL give them back in 8-bit pixels of the same values.
 """
 
@@ -33,7 +33,6 @@ from __future__ import annotations
 from xraycodec.files.atomic import write_atomically
 from xraycodec.files.checks import MAX_PIXELS
 from xraycodec.files.formats import decode, encode, format_of_suffix, read, write
-from xraycodec.files.left_out import left_out
 from xraycodec.files.signatures import sniff
 
 __all__ = [
@@ -41,7 +40,6 @@ __all__ = [
     "decode",
     "encode",
     "format_of_suffix",
-    "left_out",
     "read",
     "sniff",
     "write",
