@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xraycodec.tiling import Window, windows
@@ -50,3 +50,9 @@ def test_an_inner_window():
     assert window.outer == (slice(30, 66), slice(30, 66))
     assert window.inner_of_outer() == (slice(2, 34), slice(2, 34))
     assert window.inner_of_outer(16) == (slice(32, 544), slice(32, 544))
+
+
+def test_no_example_has_a_deadline() -> None:
+    """A loaded machine must not fail what is right: the profile of conftest.py is in force."""
+    profile = settings()
+    assert (profile.deadline, profile.derandomize, profile.database) == (None, True, None)
