@@ -116,7 +116,7 @@ class TestJpegFamily:
             (b"\xff\xd8\xff\xe0\x00\x01", "claims 1 bytes"),
             (b"\xff\xd8\xff\xe0\x00\x04ab\x00\x00\x00\x00", "where a marker must begin"),
             (b"\xff\xd8\xff\xda\x00\x04ab", "no frame header"),
-            (b"\xff\xd8\xff\xff\xff\xff", "end before the frame header"),
+            (b"\xff\xd8\xff\xff\xff\xff", "end inside a segment"),
             (b"\xff\x4f\xff\x51" + bytes(20), "SOC and SIZ"),
             (b"\xff\x4f\xff\x51" + bytes(60), "SIZ gives"),
             (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "no codestream box"),

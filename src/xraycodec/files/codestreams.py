@@ -17,11 +17,10 @@ import numpy.typing as npt
 
 from xraycodec.errors import CorruptImageError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
+from xraycodec.files.jpeg_scans import EOI, SOF, SOS, check_scans, next_segment
 from xraycodec.image import XRay
 
 _SOF55 = 0xF7  # JPEG-LS frame header
-_STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
-_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those three are DHT, JPG, DAC
 
 
 @dataclass(frozen=True)
@@ -51,32 +50,14 @@ def read_jpeg_header(data: bytes) -> FrameHeader:
         CorruptImageError: no frame header before the first scan or the end.
     """
     position = 2
-    while position + 4 <= len(data):
-        if data[position] != 0xFF:
-            raise CorruptImageError(
-                f"JPEG: byte {position} is 0x{data[position]:02x} where a marker must begin"
-            )
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
-        if marker in _STANDALONE:
-            position += 2
-            continue
-        if marker in _SOF or marker == _SOF55:
-            if position + 10 > len(data):
-                break
-            bits, rows, columns, components = struct.unpack_from(">BHHB", data, position + 4)
+    while True:
+        start = position
+        marker, body, position = next_segment(data, position)
+        if (marker in SOF or marker == _SOF55) and len(body) >= 6:
+            bits, rows, columns, components = struct.unpack_from(">BHHB", body)
             return FrameHeader(rows, columns, components, bits, lossless_ls=marker == _SOF55)
-        if marker in (0xDA, 0xD9):
-            raise CorruptImageError(f"JPEG: no frame header before byte {position}")
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        if length < 2:
-            raise CorruptImageError(
-                f"JPEG: segment at byte {position} claims {length} bytes; allowed is 2 or more"
-            )
-        position += 2 + length
-    raise CorruptImageError(f"JPEG: the {len(data)} bytes end before the frame header")
+        if marker in (SOS, EOI):
+            raise CorruptImageError(f"JPEG: no frame header before byte {start}")
 
 
 def read_jpeg2000_header(data: bytes) -> FrameHeader:
@@ -138,9 +119,11 @@ def decode_codestream(data: bytes, header: FrameHeader) -> npt.NDArray[Any]:
         what, name = "JPEG-LS", "jpegls_decode"
     else:
         what, name = "JPEG", "jpeg8_decode"
-    # Cut short, JPEG decodes to gray without complaint, and CharLS spins for half a minute.
-    # Entropy-coded data never contain the marker, for both stuff a bit or byte after FF.
-    if what != "JPEG 2000" and data.find(b"\xff\xd9", data.rfind(b"\xff\xda") + 2) < 0:
+    if what == "JPEG":
+        data = check_scans(data)
+    # CharLS spins for half a minute on data that are cut short. Entropy-coded data never contain
+    # the marker, for a bit is stuffed after FF.
+    if what == "JPEG-LS" and data.find(b"\xff\xd9", data.rfind(b"\xff\xda") + 2) < 0:
         raise CorruptImageError(f"{what}: the {len(data)} bytes end before the end-of-image marker")
     decoder: Callable[[bytes], npt.NDArray[Any]] = getattr(imagecodecs, name)
     with damage_as_corrupt(what):
