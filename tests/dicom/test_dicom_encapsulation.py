@@ -426,7 +426,7 @@ class TestRefusals:
             unwrap(with_pixels(wrapped, streams_of(wrapped), **elements))
 
     def test_other_numbers_of_frames(self, wrapped):
-        with pytest.raises(CorruptImageError, match="fewer fragments than frames"):
+        with pytest.raises(CorruptImageError, match="holds 2 frames; the data set says 3"):
             unwrap(with_pixels(wrapped, streams_of(wrapped) * 2, NumberOfFrames=3))
 
     def test_streams_with_more_than_pixels(self, wrapped):

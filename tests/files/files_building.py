@@ -72,17 +72,18 @@ def data_set(cells: np.ndarray, bits_stored: int, **elements: Any) -> Dataset:
 
 
 def to_file(ds: Dataset, transfer_syntax: str) -> bytes:
-    # pydicom 3.0 writes no JPEG XL: borrow a UID of the same length.
-    jpegxl = transfer_syntax.startswith("1.2.840.10008.1.2.4.11")
-    borrowed = "1.2.840.10008.1.2.4.201"
+    # Of these pydicom 3.0 writes none: borrow a UID of the same length, padding included.
+    unknown = transfer_syntax.startswith(("1.2.840.10008.1.2.4.11", "1.2.840.10008.1.2.8."))
+    borrowed = "1.2.840.10008.1.2.4.201" if len(transfer_syntax) > 22 else "1.2.840.10008.1.2.4.90"
     ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = UID(borrowed if jpegxl else transfer_syntax)
+    ds.file_meta.TransferSyntaxUID = UID(borrowed if unknown else transfer_syntax)
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     stream = io.BytesIO()
     dcmwrite(stream, ds, enforce_file_format=True)
     data = stream.getvalue()
-    return data.replace(borrowed.encode(), transfer_syntax.encode()) if jpegxl else data
+    wanted = transfer_syntax.encode().ljust(len(borrowed), b"\0")
+    return data.replace(borrowed.encode(), wanted) if unknown else data
 
 
 def native_dicom(

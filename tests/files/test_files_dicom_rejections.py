@@ -31,7 +31,7 @@ _JPEG = "1.2.840.10008.1.2.4."
 REJECTED = {
     "no rows": ({"Rows": 0}, CorruptImageError, "0 rows"),
     "rows missing": ({"Rows": None}, CorruptImageError, "Rows is missing"),
-    "no frames": ({"NumberOfFrames": 0}, CorruptImageError, "0 frame"),
+    "negative frames": ({"NumberOfFrames": -1}, CorruptImageError, "-1 frame"),
     "too many frames": ({"NumberOfFrames": 2}, CorruptImageError, "need 60"),
     "pixels too short": ({"Columns": 6}, CorruptImageError, "holds 30 bytes"),
     "a frame too much": ({"Rows": 1}, CorruptImageError, "3 frames"),
@@ -84,6 +84,13 @@ def test_a_file_that_ends_with_its_meta_information_is_damaged(whole_meta):
     group_length = int.from_bytes(data[140:144], "little")
     with pytest.raises(CorruptImageError, match="the data set is empty"):
         decode(data[: 144 + group_length if whole_meta else 132])
+
+
+def test_empty_pixel_data_are_rejected():
+    ds = data_set(random_pixels((3, 5), 12), 12)
+    ds.add_new("PixelData", "OW", b"")
+    with pytest.raises(CorruptImageError, match="Pixel Data is empty"):
+        decode(to_file(ds, EXPLICIT_LITTLE))
 
 
 def test_objects_without_pixels_are_rejected():

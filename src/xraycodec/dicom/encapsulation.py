@@ -31,7 +31,8 @@ from xraycodec.files import MAX_PIXELS
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
 from xraycodec.files.dicom import PIXEL_TAGS, check_kind, decode, layout_of, parse_data_set
 from xraycodec.files.dicom_cells import PixelLayout, native_cells
-from xraycodec.files.dicom_frames import FrameDecoder, register, split_frames
+from xraycodec.files.dicom_fragments import split_frames
+from xraycodec.files.dicom_frames import FrameDecoder, register
 from xraycodec.files.dicom_writer import to_data_set, to_file
 from xraycodec.image import MAX_RATIO, Loss, XRay
 from xraycodec.losses import method_of

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from xraycodec.errors import CorruptImageError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
+from xraycodec.files.jpeg2000 import check_tile_parts, codestream_of
 from xraycodec.files.jpeg_scans import EOI, SOF, SOS, check_scans, next_segment
 from xraycodec.image import XRay
 
@@ -119,6 +120,8 @@ def decode_codestream(data: bytes, header: FrameHeader) -> npt.NDArray[Any]:
         what, name = "JPEG-LS", "jpegls_decode"
     else:
         what, name = "JPEG", "jpeg8_decode"
+    if what == "JPEG 2000":
+        check_tile_parts(data)
     if what == "JPEG":
         data = check_scans(data)
     # CharLS spins for half a minute on data that are cut short. Entropy-coded data never contain
@@ -143,7 +146,7 @@ def decode_jpeg(data: bytes, max_pixels: int) -> XRay:
 
 def decode_jpeg2000(data: bytes, max_pixels: int) -> XRay:
     """Decode a grayscale JPEG 2000 or HTJ2K file, raw codestream or JP2."""
-    codestream = data if data[:2] == b"\xff\x4f" else _codestream_of_jp2(data)
+    codestream = codestream_of(data)
     return _to_xray(codestream, read_jpeg2000_header(codestream), max_pixels)
 
 
@@ -153,26 +156,3 @@ def _to_xray(data: bytes, header: FrameHeader, max_pixels: int) -> XRay:
     samples = decode_codestream(data, header)
     width = 8 if header.bits <= 8 else 16
     return XRay(samples.astype(f"{'int' if header.signed else 'uint'}{width}"), header.bits)
-
-
-def _codestream_of_jp2(data: bytes) -> bytes:
-    """The contiguous codestream box of a JP2 file (T.800 annex I)."""
-    position = 0
-    while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        header_bytes = 8
-        if length == 1 and position + 16 <= len(data):
-            (length,) = struct.unpack_from(">Q", data, position + 8)
-            header_bytes = 16
-        elif length == 0:
-            length = len(data) - position
-        if length < header_bytes:
-            raise CorruptImageError(f"JP2: box at byte {position} claims {length} bytes")
-        body = data[position + header_bytes : position + length]
-        if kind == b"jp2c":
-            return body
-        # A palette would turn the codestream's samples, mere indices, into colours.
-        if kind == b"jp2h" and b"pclr" in body:
-            raise UnsupportedImageError("JP2: the image has a palette; allowed is grayscale")
-        position += length
-    raise CorruptImageError("JP2: no codestream box")

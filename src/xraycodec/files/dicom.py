@@ -25,6 +25,7 @@ from xraycodec.files.dicom_cells import (
     stored_values,
 )
 from xraycodec.files.dicom_explicit import as_bytes, swap_units
+from xraycodec.files.dicom_fragments import holds_frames, read_data_set
 from xraycodec.files.dicom_lossy import is_marked, tell_loss
 from xraycodec.image import PREAMBLE_BYTES, DicomFile, PhotometricInterpretation, XRay
 
@@ -70,6 +71,8 @@ def decode(data: bytes, max_pixels: int) -> XRay:
         dataset = parsed.dataset
         check_kind(dataset)
         layout = layout_of(dataset)
+        if dataset.get("NumberOfFrames") == 0:
+            dataset.NumberOfFrames = layout.frames
         check_pixels(layout.rows, layout.columns, layout.frames, max_pixels)
         cells = _cells(parsed, layout)
         pixels = stored_values(cells, layout)
@@ -92,9 +95,7 @@ def parse_data_set(data: bytes, *, implicit: bool = False, little: bool = True) 
     Raises:
         CorruptImageError: it ends inside an element.
     """
-    from pydicom.filereader import read_dataset
-
-    dataset = read_dataset(io.BytesIO(data), implicit, little)
+    dataset = read_data_set(data, implicit=implicit, little=little)
     # pydicom gives an empty data set where the last element is cut short.
     if data and not dataset:
         raise CorruptImageError(f"no data set can be parsed from {len(data)} bytes")
@@ -132,9 +133,15 @@ def _parse(data: bytes, max_pixels: int) -> _Parsed:
     dicom_frames.check_transfer_syntax(transfer_syntax)
     if transfer_syntax == dicom_frames.DEFLATED:
         body = _inflate(body, 2 * max_pixels + _METADATA_BYTES)
+    implicit = transfer_syntax in (dicom_frames.IMPLICIT_LITTLE, dicom_frames.GE_BIG_PIXELS)
+    if transfer_syntax == dicom_frames.GE_BIG_PIXELS and _begins_explicit(body):
+        # Of such files nobody knows whether the pixels were swapped.
+        raise UnsupportedImageError(
+            f"transfer syntax {transfer_syntax} is not supported with explicit VR"
+        )
     dataset = parse_data_set(
         body,
-        implicit=transfer_syntax == dicom_frames.IMPLICIT_LITTLE,
+        implicit=implicit,
         little=transfer_syntax != dicom_frames.EXPLICIT_BIG,
     )
     return _Parsed(dataset, transfer_syntax, preamble, meta)
@@ -142,11 +149,15 @@ def _parse(data: bytes, max_pixels: int) -> _Parsed:
 
 def _guess_transfer_syntax(body: bytes) -> str:
     """For files that do not say: native, explicit if a value representation is in its place."""
-    if not (body[4:6].isalpha() and body[4:6].isupper()):
+    if not _begins_explicit(body):
         return dicom_frames.IMPLICIT_LITTLE
     # The first group is a small number in either byte order.
     little = body[1] == 0
     return dicom_frames.EXPLICIT_LITTLE if little else dicom_frames.EXPLICIT_BIG
+
+
+def _begins_explicit(body: bytes) -> bool:
+    return body[4:6].isalpha() and body[4:6].isupper()
 
 
 def _inflate(body: bytes, limit_bytes: int) -> bytes:
@@ -208,7 +219,8 @@ def layout_of(dataset: Dataset) -> PixelLayout:
     if representation not in (0, 1):
         raise CorruptImageError(f"Pixel Representation is {representation}; allowed are 0 and 1")
     return PixelLayout(
-        frames=_integer(dataset, "NumberOfFrames", default=1),
+        # 0 is not allowed, but common where there is one frame (PS3.3 C.7.6.6).
+        frames=_integer(dataset, "NumberOfFrames", default=1) or 1,
         rows=_integer(dataset, "Rows"),
         columns=_integer(dataset, "Columns"),
         bits_allocated=allocated,
@@ -235,15 +247,21 @@ def _integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
 
 def _cells(parsed: _Parsed, layout: PixelLayout) -> np.ndarray[Any, Any]:
     element = parsed.dataset["PixelData"]
+    if not element.value:
+        raise CorruptImageError("Pixel Data is empty")
     native = parsed.transfer_syntax in dicom_frames.NATIVE
-    if element.is_undefined_length == native:
+    if native and element.is_undefined_length:
         raise CorruptImageError(
-            f"Pixel Data is {'encapsulated' if native else 'native'}, which contradicts transfer"
-            f" syntax {parsed.transfer_syntax}"
+            f"Pixel Data is encapsulated, which contradicts transfer syntax"
+            f" {parsed.transfer_syntax}"
         )
     if native:
-        big_endian = parsed.transfer_syntax == dicom_frames.EXPLICIT_BIG
+        big_endian = parsed.transfer_syntax in dicom_frames.BIG_ENDIAN_PIXELS
         return native_cells(element.value, layout, big_endian=big_endian, words=element.VR == "OW")
+    if not element.is_undefined_length and not holds_frames(element.value):
+        raise CorruptImageError(
+            f"Pixel Data is native, which contradicts transfer syntax {parsed.transfer_syntax}"
+        )
     extended = _extended_offsets(parsed.dataset)
     return dicom_frames.encapsulated_cells(element.value, layout, parsed.transfer_syntax, extended)
 
@@ -271,7 +289,7 @@ def _file_of(parsed: _Parsed, layout: PixelLayout) -> DicomFile:
     if parsed.transfer_syntax not in dicom_frames.NATIVE:
         return DicomFile(meta, parsed.preamble)
     words = element.VR == "OW"
-    big_endian = parsed.transfer_syntax == dicom_frames.EXPLICIT_BIG
+    big_endian = parsed.transfer_syntax in dicom_frames.BIG_ENDIAN_PIXELS
     tail = native_tail(element.value, layout, big_endian=big_endian, words=words)
     return DicomFile(meta, parsed.preamble, "OW" if words else "OB", tail)
 

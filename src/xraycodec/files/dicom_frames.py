@@ -11,10 +11,11 @@ Native cells, and stored values of any, are dicom_cells' matter. Encapsulation i
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,23 +31,30 @@ from xraycodec.files.codestreams import (
     read_jpeg_header,
 )
 from xraycodec.files.dicom_cells import PixelLayout
+from xraycodec.files.dicom_fragments import split_frames
 from xraycodec.files.frame_losses import method_of_loss
+from xraycodec.files.jpeg2000 import codestream_of
 from xraycodec.image import MAX_RATIO, Loss
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
-NATIVE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED))
+GE_BIG_PIXELS = "1.2.840.113619.5.2"
+"""Implicit VR Little Endian, but for Pixel Data, which are big endian; private."""
+NATIVE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED, GE_BIG_PIXELS))
+BIG_ENDIAN_PIXELS = frozenset((EXPLICIT_BIG, GE_BIG_PIXELS))
 
 _RLE = "1.2.840.10008.1.2.5"
 _JPEG = "1.2.840.10008.1.2.4."
 _FAMILIES = {
     _RLE: "rle",
+    "1.2.840.10008.1.2.8.1": "deflate",
     **{_JPEG + n: "jpeg" for n in ("50", "51", "57", "70", "80", "81")},
     **{_JPEG + n: "jpeg2000" for n in ("90", "91", "201", "202", "203")},
     **{_JPEG + n: "jpegxl" for n in ("110", "111", "112")},
 }
+_RLE_HEADER_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -174,43 +182,12 @@ def _not_supported(transfer_syntax: str) -> str:
     return f"transfer syntax {uid} is not supported: it is {is_what}; {allowed}"
 
 
-def split_frames(
-    value: bytes, frames: int, extended_offsets: tuple[bytes, bytes] | None = None
-) -> list[bytes]:
-    """Compressed frames of encapsulated pixel data, fragments joined.
-
-    Offset tables count only if every offset meets the start of a fragment, because writers
-    that leave them wrong are common; without one, fragments and frames that are equal in
-    number pair up, and otherwise a frame ends with an end-of-image marker.
-
-    Raises:
-        CorruptImageError: broken items, or another number of frames.
-    """
-    from pydicom.encaps import generate_frames, parse_basic_offsets, parse_fragments
-
-    with damage_as_corrupt("encapsulated Pixel Data", ValueError):
-        if value[:4] != b"\xfe\xff\x00\xe0":
-            raise CorruptImageError("Pixel Data does not begin with a basic offset table item")
-        (table_bytes,) = struct.unpack_from("<I", value, 4)
-        start = 8 + table_bytes
-        fragments = set(parse_fragments(value[start:])[1])
-        basic = parse_basic_offsets(value) if table_bytes % 4 == 0 else []
-        if extended_offsets and not _extended_table_fits(extended_offsets, frames, fragments):
-            extended_offsets = None
-        if not _table_fits(basic, frames, fragments):
-            value = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" + value[start:]
-        found = list(
-            generate_frames(value, number_of_frames=frames, extended_offsets=extended_offsets)
-        )
-    if len(found) != frames:
-        raise CorruptImageError(f"Pixel Data holds {len(found)} frames; the data set says {frames}")
-    return found
-
-
 def _decode_frame(frame: bytes, family: str, layout: PixelLayout) -> npt.NDArray[Any]:
     """Cells ``(row, column)`` of one compressed frame."""
     if family == "rle":
         return _decode_rle(frame, layout)
+    if family == "deflate":
+        return _decode_deflated(frame, layout)
     if family == "jpegxl":
         xl = jpegxl.read_header(frame)
         if xl.animated:
@@ -221,6 +198,9 @@ def _decode_frame(frame: bytes, family: str, layout: PixelLayout) -> npt.NDArray
     else:
         read_header = read_jpeg_header if family == "jpeg" else read_jpeg2000_header
         expected = b"\xff\xd8" if family == "jpeg" else b"\xff\x4f"
+        if family == "jpeg2000":
+            # PS3.5 8.2.4 allows no boxes; writers put them there all the same.
+            frame = codestream_of(frame)
         if frame[:2] != expected:
             raise CorruptImageError(
                 f"the frame begins with {frame[:4].hex(' ')}; its transfer syntax needs"
@@ -242,10 +222,8 @@ def _decode_frame(frame: bytes, family: str, layout: PixelLayout) -> npt.NDArray
 
 def _decode_rle(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
     """RLE of PS3.5 annex G: one PackBits segment a byte plane, most significant first."""
-    import imagecodecs
-
     planes = layout.cell.itemsize
-    if len(frame) < 64 or int.from_bytes(frame[:4], "little") != planes:
+    if len(frame) < _RLE_HEADER_BYTES or int.from_bytes(frame[:4], "little") != planes:
         raise CorruptImageError(
             f"RLE: {int.from_bytes(frame[:4], 'little')} segments in {len(frame)} bytes;"
             f" {layout.bits_allocated} bits allocated need {planes} after a header of 64 bytes"
@@ -256,13 +234,11 @@ def _decode_rle(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
     octets = np.empty((planes, expected), np.uint8)
     # imagecodecs.dicomrle_decode takes the whole frame, but trusts these offsets.
     for plane, (begin, end) in enumerate(zip(offsets, ends, strict=True)):
-        if not 64 <= begin < end <= len(frame):
+        if not _RLE_HEADER_BYTES <= begin < end <= len(frame):
             raise CorruptImageError(
                 f"RLE: segment {plane} lies at bytes {begin} to {end} of {len(frame)}"
             )
-        # Two bytes become at most 128, so the frame itself bounds the memory taken.
-        with damage_as_corrupt(f"RLE: segment {plane}"):
-            decoded = imagecodecs.packbits_decode(frame[begin:end])
+        decoded = _unpacked(frame[begin:end], expected, f"RLE: segment {plane}")
         if len(decoded) != expected:
             raise CorruptImageError(
                 f"RLE: segment {plane} decodes to {len(decoded)} bytes; {layout.rows} rows x"
@@ -271,6 +247,44 @@ def _decode_rle(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
         octets[plane] = np.frombuffer(decoded, np.uint8)
     cells = np.ascontiguousarray(octets.T).view(layout.cell.newbyteorder(">"))
     return cells.reshape(layout.rows, layout.columns)
+
+
+def _unpacked(segment: bytes, expected: int, what: str) -> bytes:
+    """Bytes of a PackBits segment, without few that follow a run which ends where they should.
+
+    Writers pad with more than the one zero byte of PS3.5 G.3.1, which may decode to pixels.
+    """
+    import imagecodecs
+
+    # Two bytes become at most 128, so the segment itself bounds the memory taken.
+    with suppress(CorruptImageError), damage_as_corrupt(what):
+        decoded = bytes(imagecodecs.packbits_decode(segment))
+        if len(decoded) <= expected:
+            return decoded
+    position = decoded_bytes = 0
+    while decoded_bytes < expected and position < len(segment):
+        control = segment[position]
+        decoded_bytes += control + 1 if control < 128 else (257 - control) % 129
+        position += control + 2 if control < 128 else 1 + (control > 128)
+    padded = decoded_bytes == expected and len(segment) - position < _RLE_HEADER_BYTES
+    with damage_as_corrupt(what):
+        return bytes(imagecodecs.packbits_decode(segment[:position] if padded else segment))
+
+
+def _decode_deflated(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
+    """Deflated Image Frame Compression (PS3.5 A.4.14): little endian cells in RFC 1951."""
+    expected = layout.rows * layout.columns * layout.cell.itemsize
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    with damage_as_corrupt("deflated frame"):
+        cells = inflater.decompress(frame, expected + 2)
+    # An odd frame may have been padded before it was compressed.
+    if not inflater.eof or len(cells) not in (expected, expected + expected % 2):
+        raise CorruptImageError(
+            f"the deflated frame {'holds' if inflater.eof else 'does not end after'} {len(cells)}"
+            f" bytes; {layout.rows} rows x {layout.columns} columns need {expected}"
+        )
+    stored = np.frombuffer(cells, layout.cell.newbyteorder("<"), layout.rows * layout.columns)
+    return stored.reshape(layout.rows, layout.columns)
 
 
 def _check_size(rows: int, columns: int, bits: int, layout: PixelLayout) -> None:
@@ -285,23 +299,3 @@ def _check_size(rows: int, columns: int, bits: int, layout: PixelLayout) -> None
             f"the codestream has {bits} bits a sample; the data set allocates"
             f" {layout.bits_allocated}"
         )
-
-
-def _table_fits(offsets: list[int], frames: int, fragments: set[int]) -> bool:
-    ascending = all(a < b for a, b in pairwise(offsets))
-    return len(offsets) == frames and offsets[0] == 0 and ascending and fragments >= set(offsets)
-
-
-def _extended_table_fits(tables: tuple[bytes, bytes], frames: int, fragments: set[int]) -> bool:
-    offsets, lengths = (
-        list(struct.unpack(f"<{len(table) // 8}Q", table[: len(table) // 8 * 8]))
-        for table in tables
-    )
-    if not _table_fits(offsets, frames, fragments) or len(lengths) != frames:
-        return False
-    # One fragment a frame (PS3.3 C.7.6.3): a length that runs into the next frame is wrong.
-    following = [*offsets[1:], max(fragments) + (1 << 32)]
-    return len(fragments) == frames and all(
-        offset + 8 + length <= end
-        for offset, length, end in zip(offsets, lengths, following, strict=True)
-    )

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 from xraycodec.files import jpegxl
+from xraycodec.files.jpeg2000 import codestream_of
 
 _JPEG = "1.2.840.10008.1.2.4."
 _JPEG_XL_OF_JPEG = _JPEG + "111"
@@ -29,7 +30,7 @@ def method_of_loss(frame: bytes, family: str, transfer_syntax: str) -> str | Non
 
     Args:
         frame: one codestream, which decodes.
-        family: ``rle``, ``jpeg`` (JPEG-LS too), ``jpeg2000`` (HTJ2K too) or ``jpegxl``.
+        family: ``rle``, ``deflate``, ``jpeg`` (JPEG-LS too), ``jpeg2000`` (HTJ2K too), ``jpegxl``.
         transfer_syntax: its UID.
 
     Returns:
@@ -63,7 +64,7 @@ def _of_jpeg(frame: bytes, _: str) -> str | None:
 
 
 def _of_jpeg2000(frame: bytes, transfer_syntax: str) -> str | None:
-    for marker, body in _segments(frame):
+    for marker, body in _segments(codestream_of(frame)):
         if marker == _COD and len(body) >= 10:
             if body[9] != _IRREVERSIBLE:
                 return None

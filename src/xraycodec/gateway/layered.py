@@ -89,7 +89,7 @@ def streams_of(file: bytes) -> list[bytes]:
     """
     from pydicom.filereader import dcmread
 
-    from xraycodec.files.dicom_frames import split_frames
+    from xraycodec.files.dicom_fragments import split_frames
 
     with warnings.catch_warnings(), damage_as_corrupt("DICOM"):
         warnings.simplefilter("ignore")
