@@ -11,7 +11,7 @@ from cli_running import radiograph, run, write_image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "files"))
 
-from files_building import native_dicom, random_pixels
+from files_building import compressed_dicom, encode_frame, native_dicom, random_pixels
 
 from xraycodec.dicom.transcode import read
 
@@ -102,3 +102,24 @@ def test_folder_needs_recursive(chest: Path) -> None:
     done = run("transcode", chest.parent, chest.parent / "out", "--syntax", "rle")
     assert done.code == 2
     assert "-r descends into it" in done.err
+
+
+@pytest.mark.parametrize("command", ["compress", "transcode", "wrap", "archive"])
+def test_damaged_scans_leave_nothing_behind(tmp_path: Path, command: str) -> None:
+    """libjpeg decodes this frame, half of it gray, with no more than a warning."""
+    pixels = random_pixels((30, 20), 12)
+    frame = encode_frame("jpeg", pixels, 12)
+    cut = frame[: len(frame) * 2 // 3] + b"\xff\xd9"
+    source, out = tmp_path / "cut.dcm", tmp_path / "out"
+    source.write_bytes(compressed_dicom([cut], pixels, 12, "1.2.840.10008.1.2.4.70"))
+    done = {
+        "compress": lambda: run("compress", source, "-o", out),
+        "transcode": lambda: run("transcode", source, out, "--syntax", "jpeg-ls"),
+        "wrap": lambda: run("dicom", "wrap", source, out),
+        "archive": lambda: run("archive", "build", source, "-o", out),
+    }[command]()
+    assert done.code == 1
+    assert "the scan is damaged" in done.err
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and path.suffix in (".xrc", "")
+    ]
