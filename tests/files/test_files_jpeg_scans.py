@@ -206,3 +206,20 @@ def test_frames_of_dicom(reader):
     data = compressed_dicom([frame, cut], np.stack([pixels] * 2), 12, "1.2.840.10008.1.2.4.70")
     with pytest.raises(CorruptImageError, match="frame 1: JPEG: the scan is damaged"):
         reader(data)
+
+
+@pytest.mark.parametrize("tile", [None, (32, 48)])
+def test_jpeg_in_tiff(tile):
+    """In strips by Pillow, with tables of their own; in tiles by libtiff."""
+    pixels = _smooth((64, 96), 8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "TIFF", compression="jpeg")
+    data = stream.getvalue()
+    if tile:
+        data = imagecodecs.tiff_encode(pixels, tile=tile, compression="jpeg")
+    assert decode(data).pixels.shape == pixels.shape
+    header = data.rindex(b"\xff\xda")
+    begin, end = header + 10, data.index(b"\xff\xd9", header)
+    middle = (begin + end) // 2
+    with pytest.raises(CorruptImageError, match="the scan is damaged"):
+        decode(data[:middle] + b"\xff\xd9" + bytes(end - middle) + data[end + 2 :])

@@ -13,25 +13,21 @@ import numpy as np
 
 from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
+from xraycodec.files.jpeg_scans import check_scans
 from xraycodec.image import XRay
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES = 273, 274, 277, 278, 279
 MIN_VALUE, MAX_VALUE, TILE_WIDTH, TILE_LENGTH = 280, 281, 322, 323
+TILE_OFFSETS, TILE_BYTES, JPEG_TABLES = 324, 325, 347
 SAMPLE_FORMAT, SIGNED_MIN_VALUE, SIGNED_MAX_VALUE = 339, 340, 341
+_JPEG = 7  # Compression (Adobe Photoshop TIFF Technical Notes, 2002)
+_OF_JPEG = frozenset((STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES, JPEG_TABLES))
+_MAX_TABLES_BYTES = 4096  # eight Huffman and four quantisation tables take 3300 at most
 _READ = frozenset(
     (
-        *(
-            WIDTH,
-            LENGTH,
-            BITS,
-            COMPRESSION,
-            PHOTOMETRIC,
-            ORIENTATION,
-            SAMPLES,
-            MIN_VALUE,
-            MAX_VALUE,
-        ),
+        *(WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES),
+        *(MIN_VALUE, MAX_VALUE),
         *(TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT, SIGNED_MIN_VALUE, SIGNED_MAX_VALUE),
     )
 )
@@ -59,7 +55,7 @@ _COMPRESSIONS_LACKING = {
 _FORMATS = {3: "floats", 4: "undefined kind", 5: "complex integers", 6: "complex floats"}
 
 # Field type of TIFF 6.0 section 2 and BigTIFF -> struct code.
-_FIELD_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q", 17: "q"}
+_FIELD_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 16: "Q", 17: "q"}
 _SHORT, _LONG, _SBYTE, _SSHORT = 3, 4, 6, 8
 
 
@@ -212,6 +208,7 @@ def _read_pages(data: bytes, max_pixels: int) -> list[_Page]:
             seen.add(position)
             tags, position = _read_directory(data, position, order, big)
             page = _page_of(tags, len(pages), max_pixels)
+            _check_jpeg(data, tags)
             pages.append(page)
             pixels += page.rows * page.columns
             check_pixels(1, pixels, 1, max_pixels)
@@ -235,13 +232,17 @@ def _read_directory(
     inline = 8 if big else 4
     for at in range(start, start + entries * entry_bytes, entry_bytes):
         tag, field, count = struct.unpack_from(order + "HH" + offset_code, data, at)
-        if tag not in _READ:
+        jpeg = tag in _OF_JPEG and tags.get(COMPRESSION) == (_JPEG,)
+        if tag not in _READ and not jpeg:
             continue
         if tag in tags:
             raise CorruptImageError(f"TIFF: tag {tag} occurs twice")
         code = _FIELD_CODES.get(field)
         # Sixteen channels are more than any image here has; a count of 2**32 is an attack.
-        if code is None or not 1 <= count <= 16:
+        most = 16
+        if jpeg:
+            most = tags[WIDTH][0] * tags[LENGTH][0] if tag != JPEG_TABLES else _MAX_TABLES_BYTES
+        if code is None or not 1 <= count <= most:
             raise CorruptImageError(f"TIFF: tag {tag} has {count} values of field type {field}")
         layout = f"{order}{count}{code}"
         value_at = at + entry_bytes - inline
@@ -250,6 +251,20 @@ def _read_directory(
         tags[tag] = struct.unpack_from(layout, data, value_at)
     following = struct.unpack_from(order + offset_code, data, start + entries * entry_bytes)[0]
     return tags, following
+
+
+def _check_jpeg(data: bytes, tags: dict[int, tuple[int, ...]]) -> None:
+    """Check the scans of every strip or tile, for libtiff shows libjpeg's warnings to nobody.
+
+    Raises:
+        CorruptImageError: a scan is damaged.
+    """
+    # The tables are a datastream of their own, with SOI and EOI.
+    tables = bytes(tags.get(JPEG_TABLES, (0xFF, 0xD8, 0xFF, 0xD9)))[:-2]
+    offsets = tags.get(TILE_OFFSETS) or tags.get(STRIP_OFFSETS, ())
+    lengths = tags.get(TILE_BYTES) or tags.get(STRIP_BYTES, ())
+    for offset, length in zip(offsets, lengths, strict=False):
+        check_scans(tables + data[offset + 2 : offset + length])
 
 
 def _page_of(tags: dict[int, tuple[int, ...]], number: int, max_pixels: int) -> _Page:
