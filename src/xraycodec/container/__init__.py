@@ -21,11 +21,11 @@ from __future__ import annotations
 from xraycodec.container.framing import SIGNATURE, Buffer, Chunk, read_length
 from xraycodec.container.header import NO_MODEL, Header, pack_header
 from xraycodec.container.inspection import Inspection, inspect
-from xraycodec.container.limits import Limits
 from xraycodec.container.partial import PartialReader
 from xraycodec.container.pixel_hash import hash_pixels
 from xraycodec.container.reader import Container, parse, read_header
 from xraycodec.container.writer import build
+from xraycodec.limits import Limits
 
 __all__ = [
     "NO_MODEL",

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
-from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import CorruptError, LimitError, NotXrcError, OptionError, TruncatedError
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 SIGNATURE = b"\x89XRC\r\n\x1a\n"
 LAST_CHUNK = "DONE"
@@ -155,12 +155,17 @@ def read_frame(
         TruncatedError: the file ends before the frame does.
         CorruptError: a type that is not four letters, a length that no chunk may have, or too
             many chunks.
-        LimitError: a chunk larger than ``limits`` allow.
+        LimitError: a chunk larger than ``limits`` allow, or more of them.
     """
     if number >= MAX_CHUNKS:
         raise CorruptError(
             f"no {LAST_CHUNK!r} among the {MAX_CHUNKS} chunks before byte {offset}; the format"
             " allows no more"
+        )
+    if number >= limits.max_chunks:
+        raise LimitError(
+            f"{number} chunks come before byte {offset}; the limit is {limits.max_chunks}"
+            " (max_chunks)"
         )
     if len(prefix) < PREFIX.size:
         raise TruncatedError(
@@ -180,6 +185,7 @@ def read_frame(
     if length > limits.max_chunk_bytes:
         raise LimitError(
             f"{frame.place} claims {length} bytes; the limit is {limits.max_chunk_bytes}"
+            " (max_chunk_bytes)"
         )
     return frame
 

@@ -9,9 +9,9 @@ from xraycodec.container.assembly import Assembly, check_end
 from xraycodec.container.framing import Buffer, Chunk, byte_view, walk
 from xraycodec.container.header import Header, unpack_header
 from xraycodec.container.index import locate_payloads
-from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import TruncatedError
 from xraycodec.image import DicomFile, Loss, SpareBits
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def parse(
         LimitError: a size exceeds ``limits``.
     """
     view = byte_view(data)
-    assembly = Assembly(limits)
+    assembly = Assembly(limits, len(view))
     chunks: list[Chunk] = []
     complete = True
     try:

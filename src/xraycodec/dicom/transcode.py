@@ -27,13 +27,15 @@ from xraycodec.dicom import codestreams, encapsulation, overlays
 from xraycodec.dicom.lossy import UidPolicy
 from xraycodec.dicom.syntaxes import SYNTAXES, Syntax, check_request, frame_encoder, write
 from xraycodec.errors import CorruptError, OptionError
-from xraycodec.files import MAX_PIXELS, decode
+from xraycodec.files import decode
 from xraycodec.files.checks import damage_as_corrupt
-from xraycodec.files.dicom import PIXEL_TAGS, layout_of, parse_data_set
+from xraycodec.files.dicom import PIXEL_TAGS, layout_of
 from xraycodec.files.dicom_cells import PixelLayout, native_cells, stored_values
 from xraycodec.files.dicom_frames import NATIVE, encapsulated_cells
+from xraycodec.files.dicom_parsing import parse_data_set
 from xraycodec.files.dicom_writer import to_data_set
 from xraycodec.image import MAX_LOSSES, Loss, Pixels, XRay, pixel_type
+from xraycodec.limits import Limits
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement
@@ -77,7 +79,7 @@ class _Made:
     overlays_moved: int = 0
 
 
-def read(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) -> XRay:
+def read(data: bytes, name: str = "input", *, limits: Limits | None = None) -> XRay:
     """Read what can be transcoded: DICOM in any syntax that is known, ``.xrc``, other images.
 
     Raises:
@@ -86,8 +88,8 @@ def read(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) -> X
     if data.startswith(SIGNATURE):
         from xraycodec.pipeline import decompress
 
-        return decompress(data)
-    return decode(data, name, max_pixels=max_pixels)
+        return decompress(data, limits=limits)
+    return decode(data, name, limits=limits)
 
 
 def transcode(

@@ -6,7 +6,7 @@
 
 What a file is comes from its content, never from its suffix; only the format of an *output*
 follows the suffix. Every reader checks the dimensions in the file's header against
-``max_pixels`` before it takes memory for pixels.
+`Limits` before it takes memory for pixels.
 
 What each format keeps of an :class:`~xraycodec.image.XRay`:
 
@@ -30,12 +30,10 @@ in every format but DICOM, and bits stored in NPY. Where eight bits stored or fe
 from __future__ import annotations
 
 from xraycodec.files.atomic import write_atomically
-from xraycodec.files.checks import MAX_PIXELS
 from xraycodec.files.formats import decode, encode, format_of_suffix, read, write
 from xraycodec.files.signatures import sniff
 
 __all__ = [
-    "MAX_PIXELS",
     "decode",
     "encode",
     "format_of_suffix",

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from xraycodec.errors import CorruptImageError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
 
 _SOF55 = 0xF7  # JPEG-LS frame header
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
@@ -153,20 +154,20 @@ def decode_codestream(data: bytes, header: FrameHeader) -> npt.NDArray[Any]:
     return samples
 
 
-def decode_jpeg(data: bytes, max_pixels: int) -> XRay:
+def decode_jpeg(data: bytes, limits: Limits) -> XRay:
     """Decode a grayscale JPEG or JPEG-LS file, lossy or lossless, of 2 to 16 bits."""
-    return _to_xray(data, read_jpeg_header(data), max_pixels)
+    return _to_xray(data, read_jpeg_header(data), limits)
 
 
-def decode_jpeg2000(data: bytes, max_pixels: int) -> XRay:
+def decode_jpeg2000(data: bytes, limits: Limits) -> XRay:
     """Decode a grayscale JPEG 2000 or HTJ2K file, raw codestream or JP2."""
     codestream = data if data[:2] == b"\xff\x4f" else _codestream_of_jp2(data)
-    return _to_xray(codestream, read_jpeg2000_header(codestream), max_pixels)
+    return _to_xray(codestream, read_jpeg2000_header(codestream), limits)
 
 
-def _to_xray(data: bytes, header: FrameHeader, max_pixels: int) -> XRay:
+def _to_xray(data: bytes, header: FrameHeader, limits: Limits) -> XRay:
     check_gray(header)
-    check_pixels(header.rows, header.columns, 1, max_pixels)
+    check_pixels(header.rows, header.columns, 1, limits, len(data))
     samples = decode_codestream(data, header)
     width = 8 if header.bits <= 8 else 16
     return XRay(samples.astype(f"{'int' if header.signed else 'uint'}{width}"), header.bits)

@@ -32,6 +32,7 @@ from xraycodec.files.codestreams import (
 from xraycodec.files.dicom_cells import PixelLayout
 from xraycodec.files.frame_losses import method_of_loss
 from xraycodec.image import MAX_RATIO, Loss
+from xraycodec.limits import Limits
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -192,7 +193,7 @@ def _decode_frame(frame: bytes, family: str, layout: PixelLayout) -> npt.NDArray
         if xl.animated:
             raise CorruptImageError("JPEG XL: an animation; allowed is one image in a frame")
         _check_size(xl.rows, xl.columns, xl.bits, layout)
-        samples = jpegxl.decode_samples(frame, xl, xl.rows * xl.columns)
+        samples = jpegxl.decode_samples(frame, xl, Limits(max_pixels=xl.rows * xl.columns))
         bits = xl.bits
     else:
         read_header = read_jpeg_header if family == "jpeg" else read_jpeg2000_header

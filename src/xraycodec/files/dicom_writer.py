@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 from xraycodec.errors import ImageError, OptionError
 from xraycodec.files.checks import damage_as_corrupt
-from xraycodec.files.dicom import PIXEL_TAGS, layout_of, parse_data_set
+from xraycodec.files.dicom import PIXEL_TAGS, layout_of
 from xraycodec.files.dicom_cells import PixelLayout, cells_of
 from xraycodec.files.dicom_frames import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, NATIVE
 from xraycodec.files.dicom_lossy import UidPolicy, mark_losses, renew_instance
+from xraycodec.files.dicom_parsing import parse_data_set
 from xraycodec.image import XRay
 
 if TYPE_CHECKING:

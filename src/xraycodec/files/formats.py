@@ -19,11 +19,11 @@ from xraycodec.files import (
     tiff,
 )
 from xraycodec.files.atomic import write_atomically
-from xraycodec.files.checks import MAX_PIXELS
 from xraycodec.files.signatures import sniff
 from xraycodec.image import XRay
+from xraycodec.limits import DEFAULT_LIMITS, Limits, memory_as_limit
 
-_DECODERS: dict[str, Callable[[bytes, int], XRay]] = {
+_DECODERS: dict[str, Callable[[bytes, Limits], XRay]] = {
     "dicom": dicom.decode,
     "png": png.decode,
     "tiff": tiff.decode,
@@ -56,13 +56,14 @@ _SUFFIXES = {
 }
 
 
-def decode(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) -> XRay:
+def decode(data: bytes, name: str = "input", *, limits: Limits | None = None) -> XRay:
     """Decode an image file of any format that :func:`~xraycodec.files.sniff` names.
 
     Args:
         data: the whole file.
         name: what messages call it.
-        max_pixels: limit over all frames, checked before memory is taken.
+        limits: sizes to accept, checked before memory is taken; the defaults hold any
+            radiograph, tomosynthesis and long fluoroscopy too.
 
     Returns:
         The radiograph. Gray images stored as RGB or RGBA PNG (equal channels, opaque) count as
@@ -71,7 +72,7 @@ def decode(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) ->
     Raises:
         UnsupportedImageError: an unknown format, or colour, floats, more than 16 bits.
         CorruptImageError: the file is damaged or contradicts itself.
-        LimitError: more pixels than ``max_pixels``.
+        LimitError: a size exceeds ``limits``, or memory does not suffice.
     """
     data = bytes(data)
     try:
@@ -83,12 +84,13 @@ def decode(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) ->
                 f"no known image format begins with {data[:8].hex(' ')}; allowed are"
                 f" {', '.join(_DECODERS)}"
             )
-        return _DECODERS[found](data, max_pixels)
+        with memory_as_limit("the image"):
+            return _DECODERS[found](data, limits or DEFAULT_LIMITS)
     except XrayCodecError as error:
         raise type(error)(f"{name}: {error}") from error
 
 
-def read(source: str | os.PathLike[str] | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> XRay:
+def read(source: str | os.PathLike[str] | BinaryIO, *, limits: Limits | None = None) -> XRay:
     """Read an image file: a path, or a binary stream from its position to its end.
 
     Raises:
@@ -97,9 +99,9 @@ def read(source: str | os.PathLike[str] | BinaryIO, *, max_pixels: int = MAX_PIX
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        return decode(path.read_bytes(), str(path), max_pixels=max_pixels)
+        return decode(path.read_bytes(), str(path), limits=limits)
     name = getattr(source, "name", None)
-    return decode(source.read(), name if isinstance(name, str) else "input", max_pixels=max_pixels)
+    return decode(source.read(), name if isinstance(name, str) else "input", limits=limits)
 
 
 def encode(image: XRay, format: str) -> bytes:  # noqa: A002 - the field's word for it

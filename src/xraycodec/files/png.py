@@ -17,6 +17,7 @@ import numpy as np
 from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt, gray_channel
 from xraycodec.image import PhotometricInterpretation, XRay
+from xraycodec.limits import Limits
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY_TYPES = (0, 4)  # grayscale, grayscale with alpha
@@ -24,7 +25,7 @@ _TEXT = b"xraycodec:PhotometricInterpretation\x00MONOCHROME1"
 _IHDR_END = len(_SIGNATURE) + 25
 
 
-def decode(data: bytes, max_pixels: int) -> XRay:
+def decode(data: bytes, limits: Limits) -> XRay:
     """Decode a PNG; equal and opaque channels count as gray.
 
     Samples of 1, 2 and 4 bits keep their values and their depth as bits stored. A foreign sBIT
@@ -35,7 +36,7 @@ def decode(data: bytes, max_pixels: int) -> XRay:
     if kind != b"IHDR" or len(header) != 13:
         raise CorruptImageError("PNG: the first chunk is not an IHDR of 13 bytes")
     columns, rows, depth, colour_type = struct.unpack_from(">IIBB", header)
-    check_pixels(rows, columns, 1, max_pixels)
+    check_pixels(rows, columns, 1, limits, len(data))
     significant = None
     photometric: PhotometricInterpretation = "MONOCHROME2"
     for kind, body in chunks:
