@@ -53,7 +53,7 @@ def test_importing_loads_no_heavy_packages():
 
 def test_exported_names():
     assert sorted(files.__all__) == [
-        *("decode", "encode", "format_of_suffix", "read", "sniff", "write"),
+        *("check_head", "decode", "encode", "format_of_suffix", "read", "sniff", "write"),
         "write_atomically",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,7 @@ IMAGES = Wanted("image file", _is_image, _members)
 @codec_options.tile
 @codec_options.configuration
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
+@options.limits
 @options.threads
 @options.reporting
 def compress(
@@ -109,6 +111,9 @@ def compress(
     from xraycodec.pipeline import verify
 
     chosen = codec_options.codec_asked_for(codec, threads)
+    limits = options.limits_asked_for()
+    # The original is at hand, so that it is no claim of a stranger that an image is constant.
+    verifying = replace(limits, free_pixels=limits.max_pixels)
     report = Report(as_json, quiet, verbose)
     sources = find_sources(inputs, IMAGES, report, recursive=recursive)
     targets = Targets(output, sources, recursive=recursive, overwrite=force)
@@ -116,12 +121,14 @@ def compress(
 
     def work(source: Source) -> None:
         target = targets.path_for(source, _add_suffix)
-        image = decode(source.read(), source.name)
+        image = decode(source.read(limits), source.name, limits=limits)
         with report.progress(source.name) as progress:
             data = compress_image(image, chosen, progress=progress)
         if not no_verify:
             with report.progress(f"{source.name} (verifying)") as progress:
-                found = verify(data, original=image, threads=threads, progress=progress)
+                found = verify(
+                    data, original=image, limits=verifying, threads=threads, progress=progress
+                )
             if not found.identical:
                 raise CorruptError("verification failed: decoding gave other pixels")
         targets.write(target, data)

@@ -11,6 +11,7 @@ from xraycodec.cli.report import human_size
 from xraycodec.cli.sources import Source
 from xraycodec.errors import TruncatedError
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
 
 if TYPE_CHECKING:
     from xraycodec.codecs.base import Progress
@@ -74,7 +75,9 @@ class Decoded:
     loss: str = ""
 
 
-def decode(source: Source, wanted: Wanted, threads: int, progress: Progress) -> Decoded:
+def decode(
+    source: Source, wanted: Wanted, limits: Limits, threads: int, progress: Progress
+) -> Decoded:
     """Decode what is wanted of a file.
 
     Raises:
@@ -82,23 +85,23 @@ def decode(source: Source, wanted: Wanted, threads: int, progress: Progress) -> 
         OSError: it cannot be read.
     """
     if wanted.is_part:
-        return _decode_part(source, wanted, threads, progress)
+        return _decode_part(source, wanted, limits, threads, progress)
     if wanted.layers is not None:
-        return _decode_prefix(source, wanted.layers, wanted.unit, threads, progress)
-    return _decode_all(source, threads, progress)
+        return _decode_prefix(source, wanted.layers, wanted.unit, limits, threads, progress)
+    return _decode_all(source, limits, threads, progress)
 
 
-def _decode_all(source: Source, threads: int, progress: Progress) -> Decoded:
+def _decode_all(source: Source, limits: Limits, threads: int, progress: Progress) -> Decoded:
     from xraycodec.pipeline import PixelDriftWarning
     from xraycodec.pipeline import decompress as decompress_image
 
-    data = source.read()
+    data = source.read(limits)
     try:
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
-            image = decompress_image(data, threads=threads, progress=progress)
+            image = decompress_image(data, limits=limits, threads=threads, progress=progress)
     except TruncatedError as cut:
-        return _decode_cut(data, cut, threads, progress)
+        return _decode_cut(data, cut, limits, threads, progress)
     drifted = any(issubclass(warning.category, PixelDriftWarning) for warning in seen)
     return Decoded(
         image,
@@ -107,7 +110,9 @@ def _decode_all(source: Source, threads: int, progress: Progress) -> Decoded:
     )
 
 
-def _decode_cut(data: bytes, cut: TruncatedError, threads: int, progress: Progress) -> Decoded:
+def _decode_cut(
+    data: bytes, cut: TruncatedError, limits: Limits, threads: int, progress: Progress
+) -> Decoded:
     """What a file that was cut off still gives, if that is the whole image.
 
     Raises:
@@ -117,12 +122,12 @@ def _decode_cut(data: bytes, cut: TruncatedError, threads: int, progress: Progre
     from xraycodec.container import read_header
     from xraycodec.prefix import decompress_prefix
 
-    header = read_header(data)
+    header = read_header(data, limits)
     if not codec_by_id(header.codec).layers_refine:
         if header.layers > 1:
             raise TruncatedError(f"{cut}; --scale may find a smaller image whole") from cut
         raise cut
-    prefix = decompress_prefix(data, threads=threads, progress=progress)
+    prefix = decompress_prefix(data, limits=limits, threads=threads, progress=progress)
     unit: Unit = "iterations" if header.codec == "TODE" else "layers"
     share = f"{prefix.layers} of {prefix.of_layers} {unit}"
     return Decoded(
@@ -139,12 +144,14 @@ def _decode_cut(data: bytes, cut: TruncatedError, threads: int, progress: Progre
 
 
 def _decode_prefix(
-    source: Source, layers: int, unit: Unit, threads: int, progress: Progress
+    source: Source, layers: int, unit: Unit, limits: Limits, threads: int, progress: Progress
 ) -> Decoded:
     from xraycodec.prefix import decompress_prefix
 
     with source.opened() as file:
-        prefix = decompress_prefix(file, layers=layers, threads=threads, progress=progress)
+        prefix = decompress_prefix(
+            file, layers=layers, limits=limits, threads=threads, progress=progress
+        )
         bytes_read = prefix.size_bytes if isinstance(file, io.BytesIO) else prefix.bytes_read
     return Decoded(
         prefix.image,
@@ -160,12 +167,19 @@ def _decode_prefix(
     )
 
 
-def _decode_part(source: Source, wanted: Wanted, threads: int, progress: Progress) -> Decoded:
+def _decode_part(
+    source: Source, wanted: Wanted, limits: Limits, threads: int, progress: Progress
+) -> Decoded:
     from xraycodec.parts import decompress_part
 
     with source.opened() as file:
         part = decompress_part(
-            file, scale=wanted.scale, region=wanted.region, threads=threads, progress=progress
+            file,
+            scale=wanted.scale,
+            region=wanted.region,
+            limits=limits,
+            threads=threads,
+            progress=progress,
         )
         bytes_read = part.size_bytes if isinstance(file, io.BytesIO) else part.bytes_read
     return Decoded(

@@ -99,6 +99,7 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Re
     help="SOP Instance UID of DICOM outputs. standard: the source's for lossless files, a new one,"
     " with a reference to the source, for lossy ones; keep: the source's; new: a new one.",
 )
+@options.limits
 @options.threads
 @options.reporting
 def decompress(
@@ -139,6 +140,7 @@ def decompress(
     from xraycodec.files import encode
     from xraycodec.files.dicom_writer import to_data_set, to_file
 
+    limits = options.limits_asked_for()
     report = Report(as_json, quiet, verbose)
     if iterations is not None and layers is not None:
         raise click.UsageError("--iterations and --layers ask for the same; give one")
@@ -159,7 +161,7 @@ def decompress(
     def work(source: Source) -> None:
         target = targets.path_for(source, lambda path: _output_name(path, file_format, wanted))
         with report.progress(source.name) as progress:
-            decoded = decode(source, wanted, threads, progress)
+            decoded = decode(source, wanted, limits, threads, progress)
         if decoded.loss:
             report.warning(source.name, decoded.loss)
         for warning in decoded.warnings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -70,6 +71,7 @@ _output = click.argument("output", metavar="OUTPUT")
     help="Write one even where a basic offset table would do.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not check each output by unwrapping it.")
+@options.limits
 @options.threads
 @options.reporting
 def wrap(
@@ -99,13 +101,25 @@ def wrap(
     from xraycodec.dicom import encapsulation
 
     chosen = codec_options.codec_asked_for(codec, threads)
+    limits = options.limits_asked_for()
 
     def convert(data: bytes, progress: Progress) -> bytes:
         wrapped = encapsulation.wrap(
-            data, chosen, extended=extended, uid_policy=uid_policy, progress=progress
+            data,
+            chosen,
+            extended=extended,
+            uid_policy=uid_policy,
+            limits=limits,
+            progress=progress,
         )
         if not no_verify:
-            encapsulation.verify(wrapped, data, same_instance=uid_policy != "new", threads=threads)
+            encapsulation.verify(
+                wrapped,
+                data,
+                same_instance=uid_policy != "new",
+                limits=replace(limits, free_pixels=limits.max_pixels),
+                threads=threads,
+            )
         return wrapped
 
     report = Report(as_json, quiet, verbose)
@@ -117,6 +131,7 @@ def wrap(
 @_output
 @options.force
 @options.recursive
+@options.limits
 @options.threads
 @options.reporting
 def unwrap(
@@ -136,8 +151,10 @@ def unwrap(
     """
     from xraycodec.dicom import encapsulation
 
+    limits = options.limits_asked_for()
+
     def convert(data: bytes, progress: Progress) -> bytes:
-        return encapsulation.unwrap(data, threads=threads, progress=progress)
+        return encapsulation.unwrap(data, limits=limits, threads=threads, progress=progress)
 
     report = Report(as_json, quiet, verbose)
     return _convert(source, output, _WRAPPED, convert, report, recursive=recursive, force=force)
@@ -160,7 +177,7 @@ def _convert(
 
     def work(source: Source) -> None:
         target = targets.path_for(source, lambda path: path)
-        data = source.read()
+        data = source.read(options.limits_asked_for())
         with report.progress(source.name) as progress:
             converted = function(data, progress)
         targets.write(target, converted)

@@ -15,6 +15,7 @@ from xraycodec.container import NO_MODEL, Inspection
 @click.command()
 @options.inputs
 @options.recursive
+@options.limits
 @options.reporting
 def info(
     inputs: tuple[str, ...], recursive: bool, as_json: bool, quiet: bool, verbose: bool
@@ -26,11 +27,12 @@ def info(
     """
     from xraycodec.container import inspect
 
+    limits = options.limits_asked_for()
     report = Report(as_json, quiet, verbose)
     sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
 
     def work(source: Source) -> None:
-        inspection = inspect(source.read())
+        inspection = inspect(source.read(), limits)
         values = describe(inspection)
         report.result(source.name, as_text(values), values)
         if inspection.problems:

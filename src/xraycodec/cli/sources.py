@@ -14,10 +14,13 @@ from typing import BinaryIO
 import click
 
 from xraycodec.cli.report import Report
-from xraycodec.errors import OptionError, XrayCodecError
+from xraycodec.errors import LimitError, OptionError, XrayCodecError
+from xraycodec.limits import Limits
 
 STANDARD = "-"
 XRC_SUFFIX = ".xrc"
+
+_LARGE_BYTES = 1 << 22  # from which a file is looked at before it is read whole
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,24 @@ class Source:
     path: Path | None
     below: Path
 
-    def read(self) -> bytes:
-        return sys.stdin.buffer.read() if self.path is None else self.path.read_bytes()
+    def read(self, limits: Limits | None = None) -> bytes:
+        """Read it whole; a large file only after its first bytes were held against ``limits``.
+
+        Raises:
+            LimitError: these tell that it will be refused.
+        """
+        if self.path is None:
+            return sys.stdin.buffer.read()
+        with self.path.open("rb") as file:
+            if limits is None or (size_bytes := os.fstat(file.fileno()).st_size) < _LARGE_BYTES:
+                return file.read()
+            head = file.read(_LARGE_BYTES)
+            try:
+                _check_head(head, size_bytes, limits)
+            except LimitError as error:
+                raise LimitError(f"{self.name}: {error}") from error
+            file.seek(0)
+            return file.read()
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
@@ -67,6 +86,17 @@ class Wanted:
 
 
 XRC_FILES = Wanted(".xrc file", lambda path: path.suffix.lower() == XRC_SUFFIX)
+
+
+def _check_head(head: bytes, size_bytes: int, limits: Limits) -> None:
+    from xraycodec.container import SIGNATURE, read_header
+    from xraycodec.files import check_head
+
+    if head.startswith(SIGNATURE):
+        header = read_header(head, limits)
+        limits.check_pixels(header.frames, header.rows, header.columns, size_bytes, "HEAD")
+    else:
+        check_head(head, size_bytes, limits)
 
 
 def find_sources(

@@ -78,6 +78,7 @@ _WANTED = Wanted("DICOM or .xrc file", _is_wanted)
     " always the source's; always a new one.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
+@options.limits
 @options.threads
 @options.reporting
 def transcode(
@@ -111,6 +112,7 @@ def transcode(
         check_request(syntax, max_error, ratio)
     except OptionError as error:
         raise click.UsageError(str(error)) from error
+    limits = options.limits_asked_for()
     report = Report(as_json, quiet, verbose)
     sources = find_sources([source], _WANTED, report, recursive=recursive)
     targets = Targets(output, sources, recursive=recursive, overwrite=force)
@@ -118,7 +120,7 @@ def transcode(
 
     def work(source: Source) -> None:
         target = targets.path_for(source, _output_name)
-        image = transcoding.read(source.read(), source.name)
+        image = transcoding.read(source.read(limits), source.name, limits=limits)
         with report.progress(source.name) as progress:
             done = transcoding.transcode(
                 image,

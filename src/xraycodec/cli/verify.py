@@ -12,6 +12,7 @@ from xraycodec.cli.sources import XRC_FILES, Source, find_sources, for_each
 @click.command()
 @options.inputs
 @options.recursive
+@options.limits
 @options.threads
 @options.reporting
 def verify(
@@ -31,12 +32,15 @@ def verify(
     """
     from xraycodec.pipeline import verify as verify_data
 
+    limits = options.limits_asked_for()
     report = Report(as_json, quiet, verbose)
     sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
 
     def work(source: Source) -> None:
         with report.progress(source.name) as progress:
-            found = verify_data(source.read(), threads=threads, progress=progress)
+            found = verify_data(
+                source.read(limits), limits=limits, threads=threads, progress=progress
+            )
         values = {
             "intact": True,
             "pixels_identical": found.identical,

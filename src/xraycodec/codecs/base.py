@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from xraycodec.container import NO_MODEL, Buffer, Container, Header
-from xraycodec.errors import OptionError
+from xraycodec.errors import FormatError, OptionError
 from xraycodec.image import Pixels, XRay
+
+_GROUP_PIXELS = 1 << 23
+"""Of frames that are decoded together where not all have to be."""
 
 Progress = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
@@ -105,6 +108,9 @@ class Codec(ABC):
     layers_refine: ClassVar[bool] = False
     """Whether the first layers of a stream alone give the whole image, coarser than all do."""
 
+    frames_apart: ClassVar[bool] = True
+    """Whether each frame of a stream decodes without the others."""
+
     @abstractmethod
     def encode(self, image: XRay, progress: Progress = no_progress) -> Encoded:
         """Compress every frame of ``image``."""
@@ -191,6 +197,41 @@ class Codec(ABC):
             ModelError: the model pack that the stream names is not at hand.
         """
         raise _whole_only(header)
+
+
+def decode_in_groups(
+    codec: type[Codec], container: Container, threads: int, progress: Progress = no_progress
+) -> Iterator[Pixels]:
+    """Decode a stream a few frames at a time, as many as keep every core at work.
+
+    A codec that needs all frames together gives them together.
+
+    Returns:
+        Pixels ``(frame, row, column)`` of one group after the other.
+
+    Raises:
+        FormatError, ModelError: as `Codec.decode`.
+    """
+    header = container.header
+    count = header.frames
+    if codec.frames_apart:
+        count = max(1, min(count, _GROUP_PIXELS // (header.rows * header.columns)))
+    for first in range(0, header.frames, count):
+        frames = range(first, min(first + count, header.frames))
+        share = len(frames) / header.frames
+
+        def report(done: int, total: int, first: int = first, share: float = share) -> None:
+            # Groups have equal steps but for the last, which may be shorter.
+            whole = round(total / share)
+            progress(min(whole, round(first / header.frames * whole) + done), whole)
+
+        try:
+            yield codec.decode(container.of_frames(frames), threads, report)
+        except FormatError as error:
+            if count == header.frames:
+                raise
+            place = f"frames {frames.start} to {frames.stop - 1}"
+            raise type(error)(f"{place}, counted from the first of these: {error}") from error
 
 
 def no_prefix(header: Header) -> OptionError:

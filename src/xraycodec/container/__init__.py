@@ -22,7 +22,7 @@ from xraycodec.container.framing import SIGNATURE, Buffer, Chunk, read_length
 from xraycodec.container.header import NO_MODEL, Header, pack_header
 from xraycodec.container.inspection import Inspection, inspect
 from xraycodec.container.partial import PartialReader
-from xraycodec.container.pixel_hash import hash_pixels
+from xraycodec.container.pixel_hash import PixelDigest, hash_pixels
 from xraycodec.container.reader import Container, parse, read_header
 from xraycodec.container.writer import build
 from xraycodec.limits import Limits
@@ -37,6 +37,7 @@ __all__ = [
     "Inspection",
     "Limits",
     "PartialReader",
+    "PixelDigest",
     "build",
     "hash_pixels",
     "inspect",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xraycodec.container.assembly import Assembly, check_end
 from xraycodec.container.framing import Buffer, Chunk, byte_view, walk
@@ -44,6 +44,23 @@ class Container:
     dicom_file: DicomFile | None = None
     losses: tuple[Loss, ...] = ()
     spare_bits: SpareBits | None = None
+
+    def of_frames(self, frames: range) -> Container:
+        """The stream as if it had these frames alone; its digest and spare bits stay those of all.
+
+        Only for a whole stream.
+        """
+        header = replace(self.header, frames=len(frames))
+        tiles = header.tiles_down * header.tiles_across
+        payloads = [
+            self.payloads[number]
+            for layer in range(header.layers)
+            for number in range(
+                (layer * self.header.frames + frames.start) * tiles,
+                (layer * self.header.frames + frames.stop) * tiles,
+            )
+        ]
+        return replace(self, header=header, payloads=payloads)
 
 
 def parse(

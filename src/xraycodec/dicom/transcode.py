@@ -29,11 +29,11 @@ from xraycodec.dicom.syntaxes import SYNTAXES, Syntax, check_request, frame_enco
 from xraycodec.errors import CorruptError, OptionError
 from xraycodec.files import decode
 from xraycodec.files.checks import damage_as_corrupt
-from xraycodec.files.dicom import PIXEL_TAGS, layout_of
-from xraycodec.files.dicom_cells import PixelLayout, native_cells, stored_values
+from xraycodec.files.dicom import PIXEL_TAGS
+from xraycodec.files.dicom_cells import PixelLayout, cells_of, stored_values
 from xraycodec.files.dicom_frames import NATIVE, encapsulated_cells
 from xraycodec.files.dicom_parsing import parse_data_set
-from xraycodec.files.dicom_writer import to_data_set
+from xraycodec.files.dicom_writer import layout_for, to_data_set
 from xraycodec.image import MAX_LOSSES, Loss, Pixels, XRay, pixel_type
 from xraycodec.limits import Limits
 
@@ -135,6 +135,8 @@ def transcode(
         encode = frame_encoder(image, _layout(image).bits_allocated, syntax, max_error, ratio)
         made = _made_of_codestreams(image, target, encode, uid_policy, progress, lossy=lossy)
     data = write(made.dataset, uid)
+    payload_bytes = len(made.dataset.PixelData)
+    del made.dataset.PixelData  # the file has it
     pixels = made.pixels
     if verify:
         found = _read_back(data, made, image)
@@ -149,7 +151,7 @@ def transcode(
         uid,
         not lossy,
         image.size_bytes,
-        len(made.dataset.PixelData),
+        payload_bytes,
         largest_error,
         made.overlays_moved,
     )
@@ -183,12 +185,12 @@ def _made_of_codestreams(
 ) -> _Made:
     from pydicom.encaps import encapsulate
 
-    cells = _cells(image)
-    sources = cells if target.carries_cells else image.frames
+    sources = _cells(image) if target.carries_cells else image.frames
     frames = []
     for number, frame in enumerate(sources):
         frames.append(encode(frame))
         progress(number + 1, len(sources))
+    del sources  # of cells, which take as much memory as the pixels
     value = encapsulate(frames)
     made = image
     if lossy:
@@ -198,7 +200,7 @@ def _made_of_codestreams(
     dataset = to_data_set(made, uid_policy=uid_policy)
     moved = 0
     if not target.carries_cells:
-        moved = overlays.move_embedded(dataset, cells)
+        moved = overlays.move_embedded(dataset, _cells(image))
         # Codestreams hold the stored bits, which begin at bit 0 (PS3.5 8.1.1, 8.2).
         if dataset.get("HighBit") != image.bits_stored - 1:
             dataset.HighBit = image.bits_stored - 1
@@ -231,13 +233,13 @@ def _narrow(image: XRay) -> int:
 
 
 def _layout(image: XRay) -> PixelLayout:
-    return layout_of(to_data_set(image))
+    return layout_for(image)[0]
 
 
 def _cells(image: XRay) -> npt.NDArray[Any]:
     """Cells ``(frame, row, column)`` as the source had them, spare bits included."""
-    dataset = to_data_set(image)
-    return native_cells(dataset.PixelData, layout_of(dataset), big_endian=False, words=False)
+    layout, known = layout_for(image)
+    return cells_of(image.frames, layout, image.spare_bits if known else None)
 
 
 def _read_back(data: bytes, made: _Made, image: XRay) -> XRay:

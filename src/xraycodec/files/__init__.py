@@ -30,10 +30,11 @@ in every format but DICOM, and bits stored in NPY. Where eight bits stored or fe
 from __future__ import annotations
 
 from xraycodec.files.atomic import write_atomically
-from xraycodec.files.formats import decode, encode, format_of_suffix, read, write
+from xraycodec.files.formats import check_head, decode, encode, format_of_suffix, read, write
 from xraycodec.files.signatures import sniff
 
 __all__ = [
+    "check_head",
     "decode",
     "encode",
     "format_of_suffix",

@@ -11,6 +11,7 @@ A cell is a pixel as allocated; its stored value is Bits Stored bits of it that 
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,6 +204,20 @@ def cells_of(pixels: Pixels, layout: PixelLayout, spare: SpareBits | None) -> np
             ones = np.unpackbits(plane[start : start + _BLOCK // 8], count=block.size)
             block |= ones.astype(layout.cell) << bit
     return cells
+
+
+def raster_of(
+    frames: Pixels, layout: PixelLayout, spare: SpareBits | None, tail: bytes = b""
+) -> bytes:
+    """Native Pixel Data, little endian, of `cells_of` pixels ``(frame, row, column)``."""
+    # Written into one buffer, which is not copied in the end as joined parts would be.
+    stream = io.BytesIO()
+    # Planes of spare bits go on from frame to frame.
+    parts = (cells_of(frame, layout, None) for frame in frames)
+    for cells in parts if spare is None else [cells_of(frames, layout, spare)]:
+        stream.write(np.ascontiguousarray(cells, layout.cell.newbyteorder("<")).data)
+    stream.write(tail)
+    return stream.getvalue()
 
 
 def _blocks(cells: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:

@@ -7,10 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError, XrayCodecError
+from xraycodec.errors import (
+    CorruptImageError,
+    LimitError,
+    OptionError,
+    UnsupportedImageError,
+    XrayCodecError,
+)
 from xraycodec.files import (
     codestreams,
     dicom,
+    dicom_parsing,
     dicom_writer,
     jpegxl,
     npy,
@@ -22,6 +29,9 @@ from xraycodec.files.atomic import write_atomically
 from xraycodec.files.signatures import sniff
 from xraycodec.image import XRay
 from xraycodec.limits import DEFAULT_LIMITS, Limits, memory_as_limit
+
+_HEAD_BYTES = 1 << 22
+"""Of a file that is larger, which are looked at before the rest is read."""
 
 _DECODERS: dict[str, Callable[[bytes, Limits], XRay]] = {
     "dicom": dicom.decode,
@@ -90,6 +100,21 @@ def decode(data: bytes, name: str = "input", *, limits: Limits | None = None) ->
         raise type(error)(f"{name}: {error}") from error
 
 
+def check_head(head: bytes, size_bytes: int | None, limits: Limits) -> None:
+    """Refuse a DICOM file by its first bytes, as far as these tell, before the rest is read.
+
+    Args:
+        head: of a file of any format; a megabyte tells the size of nearly every DICOM file.
+        size_bytes: of the whole file, ``None`` if that is not known.
+        limits: sizes to accept.
+
+    Raises:
+        LimitError: the file will be refused.
+    """
+    if sniff(head) == "dicom":
+        dicom_parsing.check_head(head, size_bytes, limits)
+
+
 def read(source: str | os.PathLike[str] | BinaryIO, *, limits: Limits | None = None) -> XRay:
     """Read an image file: a path, or a binary stream from its position to its end.
 
@@ -99,7 +124,17 @@ def read(source: str | os.PathLike[str] | BinaryIO, *, limits: Limits | None = N
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        return decode(path.read_bytes(), str(path), limits=limits)
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+            size_bytes = os.fstat(stream.fileno()).st_size
+            if size_bytes > len(head):
+                try:
+                    check_head(head, size_bytes, limits or DEFAULT_LIMITS)
+                except LimitError as error:
+                    raise LimitError(f"{path}: {error}") from error
+                stream.seek(0)
+                head = stream.read()
+        return decode(head, str(path), limits=limits)
     name = getattr(source, "name", None)
     return decode(source.read(), name if isinstance(name, str) else "input", limits=limits)
 
