@@ -28,7 +28,7 @@ class Limits:
         max_depth: sequences in each other in a DICOM data set.
         max_metadata_bytes: a DICOM data set without its pixels, inflated.
         max_chunk_bytes: payload of one chunk of an ``.xrc`` file.
-        max_chunks: chunks of an ``.xrc`` file; writers put 16 KiB of tiles into each.
+        max_chunks: chunks of an ``.xrc`` file beyond one for each 1024 bytes of it.
         max_tiles: tiles of all frames of an ``.xrc`` file together, each counted once a layer.
     """
 
@@ -40,7 +40,7 @@ class Limits:
     max_depth: int = 32
     max_metadata_bytes: int = 2**28
     max_chunk_bytes: int = 2**31 - 1
-    max_chunks: int = 2**18
+    max_chunks: int = 2**12
     max_tiles: int = 2**24
 
     def check_pixels(

@@ -25,6 +25,8 @@ LAST_CHUNK = "DONE"
 MAX_CHUNK_BYTES = 2**31 - 1
 MAX_CHUNKS = 2**20
 MAX_PARAMETER_BYTES = 2**16
+_LEAST_CHUNK_BYTES = 2**10
+"""That chunks of a large file have on the average; writers put 16 KiB of tiles into each."""
 
 PREFIX = struct.Struct("<4sI")  # type, length
 CHECKSUM = struct.Struct("<I")
@@ -162,10 +164,10 @@ def read_frame(
             f"no {LAST_CHUNK!r} among the {MAX_CHUNKS} chunks before byte {offset}; the format"
             " allows no more"
         )
-    if number >= limits.max_chunks:
+    if number >= (most := limits.max_chunks + size_bytes // _LEAST_CHUNK_BYTES):
         raise LimitError(
-            f"{number} chunks come before byte {offset}; the limit is {limits.max_chunks}"
-            " (max_chunks)"
+            f"{number} chunks come before byte {offset} of {size_bytes}; the limit is {most}, one"
+            f" for each {_LEAST_CHUNK_BYTES} bytes and {limits.max_chunks} more (max_chunks)"
         )
     if len(prefix) < PREFIX.size:
         raise TruncatedError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from xraycodec.container.deflated import check_compression, deflate, inflate
+from xraycodec.container.deflated import ZLIB, check_compression, deflate, inflate, inflate_front
 from xraycodec.dicom_outline import outline
 from xraycodec.errors import CorruptError, LimitError, OptionError, UnsupportedFormatError
 from xraycodec.limits import Limits
@@ -12,6 +12,7 @@ from xraycodec.limits import Limits
 _META = struct.Struct("<BBHI")  # kind, compression, reserved, inflated size
 _EXPLICIT_VR_LITTLE_ENDIAN = 1
 _MAX_BYTES = 2**32 - 1
+_FRONT_BYTES = 2**23
 
 
 def pack_metadata(dicom: bytes) -> bytes:
@@ -48,6 +49,9 @@ def unpack_metadata(payload: memoryview, limits: Limits, place: str) -> bytes:
             f"{place} claims {size} bytes of metadata; the limit is"
             f" {limits.max_metadata_bytes} (max_metadata_bytes)"
         )
+    if compression == ZLIB and size > _FRONT_BYTES:
+        # Most of what is too much shows before the rest takes memory.
+        outline(inflate_front(payload[_META.size :], _FRONT_BYTES), limits)
     dicom = inflate(compression, payload[_META.size :], size, place, "metadata")
     outline(dicom, limits)
     return dicom

@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.errors import CorruptImageError, UnsupportedImageError
+from xraycodec.errors import CorruptImageError, LimitError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
 from xraycodec.image import XRay
 from xraycodec.limits import Limits
+
+MAX_SCANS = 100
+"""Of one JPEG; encoders write up to about ten for an image of one component."""
 
 _SOF55 = 0xF7  # JPEG-LS frame header
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
@@ -143,6 +146,9 @@ def decode_codestream(data: bytes, header: FrameHeader) -> npt.NDArray[Any]:
     # Entropy-coded data never contain the marker, for both stuff a bit or byte after FF.
     if what != "JPEG 2000" and data.find(b"\xff\xd9", data.rfind(b"\xff\xda") + 2) < 0:
         raise CorruptImageError(f"{what}: the {len(data)} bytes end before the end-of-image marker")
+    # Each scan of a progressive JPEG goes over the whole image. Comments may hold the marker, too.
+    if what == "JPEG" and (scans := data.count(b"\xff\xda")) > MAX_SCANS:
+        raise LimitError(f"JPEG: the codestream has {scans} scans; the limit is {MAX_SCANS}")
     decoder: Callable[[bytes], npt.NDArray[Any]] = getattr(imagecodecs, name)
     with damage_as_corrupt(what):
         samples: npt.NDArray[Any] = np.asarray(decoder(data))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_FRONT_BYTES = 1 << 23  # of a deflated data set, which are looked at before the rest is inflated
 _DEFERRED = 1 << 16  # bytes from which a value is taken from the file, not read by the parser
 
 
@@ -167,26 +168,33 @@ def _guess_transfer_syntax(body: bytes) -> str:
 def _inflate(data: bytes, start: int, limits: Limits) -> bytes:
     """Inflate a data set: what may come without pixels, then as much as its header asks for."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(memoryview(data)[start:], limits.max_metadata_bytes)
+    most = min(_FRONT_BYTES, limits.max_metadata_bytes)
+    inflated = inflater.decompress(memoryview(data)[start:], most)
     if not inflater.eof and inflater.unconsumed_tail:
-        claim = claimed_pixels(inflated, outline(inflated, limits))
-        if claim is None:
-            raise LimitError(
-                f"the deflated data set has no image size in its first {len(inflated)} bytes; the"
-                " limit for what comes before it is that (max_metadata_bytes)"
-            )
-        frames, rows, columns = claim
-        check_pixels(rows, columns, frames, limits, len(data))
-        most = 2 * frames * rows * columns + limits.max_metadata_bytes
+        most = _most_bytes(inflated, limits, len(data))
         inflated += inflater.decompress(inflater.unconsumed_tail, most + 1 - len(inflated))
         if len(inflated) > most:
             raise LimitError(
-                f"the deflated data set has more than {most} bytes; {frames} frame(s) of {rows} x"
-                f" {columns} pixels and other elements may have that (max_metadata_bytes)"
+                f"the deflated data set has more than the {most} bytes that its image size and"
+                f" {limits.max_metadata_bytes} bytes of other elements take (max_metadata_bytes)"
             )
     if not inflater.eof:
         raise CorruptImageError("the deflated data set ends before its last block")
     return inflated
+
+
+def _most_bytes(front: bytes, limits: Limits, size_bytes: int) -> int:
+    """How long a data set may be that begins with ``front``, in a file of ``size_bytes``."""
+    found = outline(front, limits)
+    claim = claimed_pixels(front, found)
+    if claim is None:
+        return limits.max_metadata_bytes
+    frames, rows, columns = claim
+    check_pixels(rows, columns, frames, limits, size_bytes)
+    cells = 2 * frames * rows * columns
+    if (pixels := found.places.get(PIXEL_DATA)) is not None:
+        return pixels.start + cells + _FRONT_BYTES
+    return cells + limits.max_metadata_bytes
 
 
 def claimed_pixels(data: bytes, found: Outline, order: str = "<") -> tuple[int, int, int] | None:

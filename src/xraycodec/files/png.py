@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError
+from xraycodec.errors import CorruptImageError, LimitError, OptionError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt, gray_channel
 from xraycodec.image import PhotometricInterpretation, XRay
 from xraycodec.limits import Limits
@@ -22,6 +22,8 @@ from xraycodec.limits import Limits
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY_TYPES = (0, 4)  # grayscale, grayscale with alpha
 _TEXT = b"xraycodec:PhotometricInterpretation\x00MONOCHROME1"
+_SLACK_BYTES = 1 << 16
+_MAX_CHUNKS = 1 << 16
 _IHDR_END = len(_SIGNATURE) + 25
 
 
@@ -38,14 +40,23 @@ def decode(data: bytes, limits: Limits) -> XRay:
     columns, rows, depth, colour_type = struct.unpack_from(">IIBB", header)
     check_pixels(rows, columns, 1, limits, len(data))
     significant = None
+    data_bytes = 0
     photometric: PhotometricInterpretation = "MONOCHROME2"
     for kind, body in chunks:
+        data_bytes += len(body) * (kind == b"IDAT")
         if kind == b"acTL":
             raise UnsupportedImageError("PNG: the image is animated; allowed is one frame")
         if kind == b"sBIT" and colour_type in _GRAY_TYPES and body:
             significant = body[0]
         if kind == b"tEXt" and body == _TEXT:
             photometric = "MONOCHROME1"
+
+    # The decoder inflates to the end, however much there is.
+    if data_bytes > (most := 16 * (rows + 7) * (columns + 8) + _SLACK_BYTES):
+        raise CorruptImageError(
+            f"PNG: {data_bytes} bytes of compressed samples; {rows} rows x {columns} columns take"
+            f" {most} at most"
+        )
 
     import imagecodecs
 
@@ -90,7 +101,10 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield type and body of every chunk, checksums verified, IEND included."""
     position = len(_SIGNATURE)
+    count = 0
     while position + 12 <= len(data):
+        if (count := count + 1) > _MAX_CHUNKS:
+            raise LimitError(f"PNG: the file has more than {_MAX_CHUNKS} chunks; that is the limit")
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
