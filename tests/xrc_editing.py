@@ -64,10 +64,15 @@ def with_head(data: bytes, **fields: int | bytes) -> bytes:
 
 def with_tiles(data: bytes, tiles: list[bytes]) -> bytes:
     """The same stream with other tiles, all in one DATA chunk, and an index that fits."""
-    index = b"".join(map(_varint, (1, len(tiles), *map(len, tiles))))
+    index = numbers(1, len(tiles), *map(len, tiles))
     chunks = [(t, index if t == b"INDX" else p) for t, p in split(data) if t != b"DATA"]
     place = [t for t, _ in chunks].index(b"INDX") + 1
     return join([*chunks[:place], (b"DATA", b"".join(tiles)), *chunks[place:]])
+
+
+def numbers(*values: int) -> bytes:
+    """A list of varints, as the index is one."""
+    return b"".join(map(_varint, values))
 
 
 def _varint(number: int) -> bytes:

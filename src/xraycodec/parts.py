@@ -10,6 +10,7 @@ from xraycodec.codecs.registry import codec_by_id
 from xraycodec.container import Limits, PartialReader, as_file
 from xraycodec.errors import OptionError
 from xraycodec.image import XRay
+from xraycodec.limits import memory_as_limit
 from xraycodec.losses import losses_after
 
 SCALES = (1, 2, 4, 8)
@@ -88,7 +89,8 @@ def decompress_part(
     # Of a part, the ratio is that of the file, unless it leaves out what bounds the errors.
     layers = header.layers if decoded.max_error == header.max_error else decoded.layers
     used = reader.index.payload_bytes[: layers * header.tile_count]
-    pixels = codec.decode_part(header, reader.parameters, payloads, part, threads, progress)
+    with memory_as_limit("decoding"):
+        pixels = codec.decode_part(header, reader.parameters, payloads, part, threads, progress)
     image = XRay(
         pixels[0] if header.frames == 1 else pixels,
         header.bits_stored,

@@ -7,11 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xraycodec.codecs.base import Codec, Progress, check_codec, check_threads, no_progress
+from xraycodec.codecs.base import (
+    Codec,
+    Progress,
+    check_codec,
+    check_threads,
+    decode_in_groups,
+    no_progress,
+)
 from xraycodec.codecs.registry import codec_by_id, name_of
-from xraycodec.container import Container, Limits, build, hash_pixels, parse
+from xraycodec.container import Container, Limits, PixelDigest, build, hash_pixels, parse
 from xraycodec.errors import CorruptError
-from xraycodec.image import Loss, Pixels, XRay, as_xray
+from xraycodec.image import Pixels, XRay, as_xray
+from xraycodec.limits import memory_as_limit
 from xraycodec.losses import losses_after
 
 
@@ -93,7 +101,8 @@ def decode_container(container: Container, threads: int, progress: Progress) -> 
     """
     check_threads(threads)
     header = container.header
-    pixels = codec_by_id(header.codec).decode(container, threads, progress)
+    with memory_as_limit("decoding"):
+        pixels = codec_by_id(header.codec).decode(container, threads, progress)
     identical = hash_pixels(pixels, header.bits_stored) == container.pixel_hash
     if header.exact and not identical:
         raise CorruptError("the decoded pixels differ from the hash stored with them")
@@ -157,6 +166,8 @@ def verify(
 ) -> Verification:
     """Decode a file and compare it with the hash of its pixels, and with the original if given.
 
+    Frames are decoded and compared a few at a time, except for rnn-conv, which needs all of them.
+
     Args:
         data: the whole file.
         original: what was compressed; the file must then keep its promise to it.
@@ -171,11 +182,29 @@ def verify(
             other losses before, or a pixel that differs by more than the file's ``max_error``.
     """
     container = parse(data, limits or Limits())
-    image, identical = decode_container(container, threads, progress)
+    check_threads(threads)
     header = container.header
+    expected = None if original is None else as_xray(original)
+    if expected is not None:
+        _check_facts(container, expected)
+    digest = PixelDigest(header.bits_stored)
+    errors = []
+    first = 0
+    with memory_as_limit("decoding"):
+        codec = codec_by_id(header.codec)
+        for pixels in decode_in_groups(codec, container, threads, progress):
+            # Holds the values against the bits stored.
+            XRay(pixels, header.bits_stored, header.photometric_interpretation)
+            digest.update(pixels)
+            if expected is not None:
+                errors.append(_largest_error(pixels, expected.frames[first:]))
+            first += len(pixels)
+    identical = digest.digest() == container.pixel_hash
+    if header.exact and not identical:
+        raise CorruptError("the decoded pixels differ from the hash stored with them")
     largest_error = None
-    if original is not None:
-        largest_error = _largest_error(image, container.losses, as_xray(original))
+    if errors:
+        largest_error = max(errors)
         if header.max_error is not None and largest_error > header.max_error:
             raise CorruptError(
                 f"a decoded pixel differs by {largest_error} from the original; the file promises"
@@ -184,21 +213,36 @@ def verify(
     return Verification(identical, header.exact, header.max_error, largest_error)
 
 
-def _largest_error(image: XRay, earlier_losses: tuple[Loss, ...], original: XRay) -> int:
-    """Largest difference of any pixel, once all that is no pixel's value is found equal."""
-    same_shape = image.frames.shape == original.frames.shape
-    facts = ["signed", "bits_stored", "photometric_interpretation", "dicom", "spare_bits"]
-    if original.dicom is not None:  # without a data set, how a file held it is not kept
-        facts.append("dicom_file")
-    other = [name for name in facts if getattr(image, name) != getattr(original, name)]
-    if earlier_losses != original.losses:
-        other.append("losses")
-    if not same_shape or other:
-        names = ", ".join([*(() if same_shape else ("shape",)), *other])
-        raise CorruptError(f"the decoded image is not the original: other {names}")
-    # A row of each at a time: differences take more memory than the pixels.
+def _check_facts(container: Container, original: XRay) -> None:
+    """Check that a stream holds all of an image that is no pixel's value.
+
+    Raises:
+        CorruptError: it does not.
+    """
+    header = container.header
+    same = {
+        "shape": (header.frames, header.rows, header.columns) == original.frames.shape,
+        "signed": header.signed == original.signed,
+        "bits_stored": header.bits_stored == original.bits_stored,
+        "photometric_interpretation": header.photometric_interpretation
+        == original.photometric_interpretation,
+        "dicom": container.dicom == original.dicom,
+        "spare_bits": container.spare_bits == original.spare_bits,
+        # Without a data set, how a file held it is not kept.
+        "dicom_file": original.dicom is None or container.dicom_file == original.dicom_file,
+        "losses": container.losses == original.losses,
+    }
+    if other := [name for name, equal in same.items() if not equal]:
+        raise CorruptError(f"the decoded image is not the original: other {', '.join(other)}")
+
+
+def _largest_error(found: Pixels, expected: Pixels) -> int:
+    """Largest difference of any pixel of the first frames.
+
+    A row of each at a time: differences take more memory than the pixels.
+    """
     return max(
-        int(np.abs(found.astype(np.int32) - expected).max())
-        for frames in zip(image.frames, original.frames, strict=True)
-        for found, expected in zip(*frames, strict=True)
+        int(np.abs(row.astype(np.int32) - other).max())
+        for frame, others in zip(found, expected, strict=False)
+        for row, other in zip(frame, others, strict=True)
     )

@@ -10,6 +10,7 @@ from xraycodec.codecs.registry import codec_by_id
 from xraycodec.container import Limits, PartialReader, as_file
 from xraycodec.errors import OptionError, TruncatedError
 from xraycodec.image import XRay
+from xraycodec.limits import memory_as_limit
 from xraycodec.losses import losses_after
 
 
@@ -77,7 +78,8 @@ def decompress_prefix(
     if layers is not None and not 1 <= layers <= header.layers:
         raise OptionError(f"{layers} layers; the file has 1 to {header.layers}")
     payloads = _read_layers(reader, layers)
-    pixels = codec.decode_prefix(header, reader.parameters, payloads, threads, progress)
+    with memory_as_limit("decoding"):
+        pixels = codec.decode_prefix(header, reader.parameters, payloads, threads, progress)
     decoded = codec.header_of(header, len(payloads) // header.tile_count)
     image = XRay(
         pixels[0] if header.frames == 1 else pixels,

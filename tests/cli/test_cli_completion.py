@@ -55,7 +55,7 @@ class TestCompletion:
             ("xrc comp", {"compress", "completion"}),
             ("xrc dicom ", {"wrap", "unwrap"}),
             ("xrc compress --codec ", set(NAMES)),
-            ("xrc compress --max", {"--max-error"}),
+            ("xrc compress --max-e", {"--max-error", "--max-elements", "--max-expansion"}),
             ("xrc completion z", {"zsh"}),
             ("xrc --vers", {"--version"}),
             ("xrc compress --nothing", set()),

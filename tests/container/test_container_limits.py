@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import struct
 import tracemalloc
 import zlib
@@ -9,7 +11,7 @@ import zlib
 import container_bytes as by_hand
 import pytest
 
-from xraycodec.container import Limits, inspect, parse, read_header, read_length
+from xraycodec.container import Limits, PartialReader, inspect, parse, read_header, read_length
 from xraycodec.errors import CorruptError, LimitError, TruncatedError, XrayCodecError
 
 MAX_U32 = 2**32 - 1
@@ -35,28 +37,78 @@ def refuse(data: bytes, limits: Limits = Limits()) -> XrayCodecError:  # noqa: B
     "claim",
     [
         {"rows": MAX_U32, "columns": MAX_U32, "frames": MAX_U32, "tile": 0},
-        {"rows": 2**15, "columns": 2**15, "frames": 2, "tile": 0},
-        {"rows": 1, "columns": 1, "frames": 2**30 + 1, "tile": 1},
+        {"rows": 2**14, "columns": 2**14 + 1, "frames": 1, "tile": 0},
     ],
 )
-def test_pixels(claim: dict[str, int]) -> None:
+def test_pixels_of_a_frame(claim: dict[str, int]) -> None:
     data = by_hand.stream_with(b"HEAD", by_hand.head(**claim))
     error = refuse(data)
-    count = claim["rows"] * claim["columns"] * claim["frames"]
     assert isinstance(error, LimitError)
     assert str(error) == (
-        f"chunk 'HEAD' at byte 8 claims {claim['frames']} x {claim['rows']} x {claim['columns']} ="
-        f" {count} pixels; the limit is {2**30}"
+        f"chunk 'HEAD' at byte 8 claims frames of {claim['rows']} x {claim['columns']} ="
+        f" {claim['rows'] * claim['columns']} pixels; the limit is {2**28} (max_frame_pixels)"
     )
     with pytest.raises(LimitError):
         read_header(data)
 
 
-def test_tiles() -> None:
-    claim = by_hand.head(rows=2**15, columns=2**15, tile=1)
-    error = refuse(by_hand.stream_with(b"HEAD", claim))
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"rows": 1, "columns": 1, "frames": 2**32 - 1, "tile": 1},
+        {"rows": 2**14, "columns": 2**14, "frames": 17, "tile": 0},
+    ],
+)
+def test_pixels_of_all_frames(claim: dict[str, int]) -> None:
+    data = by_hand.stream_with(b"HEAD", by_hand.head(**claim))
+    limit = 2**32 - 2
+    error = refuse(data, Limits(max_pixels=limit))
+    count = claim["rows"] * claim["columns"] * claim["frames"]
     assert isinstance(error, LimitError)
-    assert str(error) == f"chunk 'HEAD' at byte 8 claims {2**30} tiles; the limit is {2**24}"
+    assert str(error) == (
+        f"chunk 'HEAD' at byte 8 claims {claim['frames']} x {claim['rows']} x {claim['columns']} ="
+        f" {count} pixels; the limit is {limit} (max_pixels)"
+    )
+    with pytest.raises(LimitError):
+        read_header(data, Limits(max_pixels=limit))
+
+
+def test_pixels_for_each_byte() -> None:
+    """A claim above what any radiograph has needs a file of some size."""
+    head = by_hand.head(rows=2**14, columns=2**14, tile=0)
+    data = by_hand.stream_with(b"HEAD", head)
+    error = refuse(data)
+    assert isinstance(error, LimitError)
+    assert str(error) == (
+        f"chunk 'HEAD' at byte 8 claims 1 x 16384 x 16384 = {2**28} pixels in {len(data)} bytes;"
+        f" the limit is {2**25}, 1024 for each byte (max_expansion)"
+    )
+    with pytest.raises(LimitError, match="max_expansion"):
+        PartialReader.open(io.BytesIO(data))
+    assert any("max_expansion" in problem for problem in inspect(data).problems)
+    # The first bytes alone do not tell the size of the file.
+    assert read_header(data).pixel_count == 2**28
+
+
+@pytest.mark.parametrize(
+    ("lower", "least"), [({"max_expansion": 1, "free_pixels": 1}, 5), ({"free_pixels": 19}, 1)]
+)
+def test_what_a_small_file_may_claim(lower: dict[str, int], least: int) -> None:
+    data = by_hand.stream()
+    limits = Limits(**(lower | {"max_expansion": least}))
+    assert parse(data, limits).complete
+    with pytest.raises(LimitError, match="max_expansion"):
+        parse(data, Limits(**(lower | {"max_expansion": 0})))
+
+
+def test_tiles() -> None:
+    claim = by_hand.head(rows=2**14, columns=2**14, tile=1)
+    error = refuse(by_hand.stream_with(b"HEAD", claim), Limits(free_pixels=2**28))
+    assert isinstance(error, LimitError)
+    assert (
+        str(error)
+        == f"chunk 'HEAD' at byte 8 claims {2**28} tiles; the limit is {2**24} (max_tiles)"
+    )
 
 
 def test_an_index_that_is_shorter_than_its_tiles_takes_no_memory() -> None:
@@ -72,6 +124,7 @@ def test_metadata() -> None:
     assert isinstance(error, LimitError)
     assert str(error) == (
         f"chunk 'META' at byte 106 claims {MAX_U32} bytes of metadata; the limit is {2**28}"
+        " (max_metadata_bytes)"
     )
 
 
@@ -91,11 +144,20 @@ def test_chunks() -> None:
     limits = Limits(max_chunk_bytes=64)
     assert parse(by_hand.stream(), limits).complete
     data = by_hand.stream_with(b"PARM", bytes(65))
-    message = "chunk 'PARM' at byte 84 claims 65 bytes; the limit is 64"
+    message = "chunk 'PARM' at byte 84 claims 65 bytes; the limit is 64 (max_chunk_bytes)"
     assert str(refuse(data, limits)) == message
-    with pytest.raises(LimitError, match=message):
+    with pytest.raises(LimitError, match=re.escape(message)):
         read_length(data, limits)
     assert message in inspect(data, limits).problems
+
+
+def test_the_number_of_chunks() -> None:
+    count = len(by_hand.chunks())
+    assert parse(by_hand.stream(), Limits(max_chunks=count)).complete
+    message = f"{count - 1} chunks come before byte"
+    assert message in str(refuse(by_hand.stream(), Limits(max_chunks=count - 1)))
+    with pytest.raises(LimitError, match=message):
+        read_length(by_hand.stream(), Limits(max_chunks=count - 1))
 
 
 def test_a_huge_chunk_that_is_not_there() -> None:

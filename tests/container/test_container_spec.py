@@ -120,7 +120,13 @@ def test_signature() -> None:
 @pytest.mark.parametrize(
     ("limit", "row"),
     [
-        ("max_pixels", "| pixels | 2^30 |"),
+        ("max_frame_pixels", "| pixels of a frame | 2^28 |"),
+        ("max_pixels", "| pixels | 2^32 |"),
+        ("free_pixels", "| pixels of any file | 2^25 |"),
+        ("max_expansion", "| pixels for each byte | 2^10 |"),
+        ("max_elements", "| elements | 2^18 |"),
+        ("max_depth", "| sequences in each other | 32 |"),
+        ("max_chunks", "| chunks | 2^12 |"),
         ("max_metadata_bytes", "| metadata | 2^28 bytes |"),
         ("max_chunk_bytes", "| chunk | 2^31 - 1 bytes |"),
         ("max_tiles", "| tiles | 2^24 |"),

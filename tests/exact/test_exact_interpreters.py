@@ -228,9 +228,24 @@ def test_inputs_of_another_form_are_refused(x):
 
 def test_inputs_too_large_to_count_are_refused():
     network = ExactNetwork(exact_export.to_onnx(single(pointwise([[1]] * 1024))), 1, "reference")
-    huge = np.broadcast_to(np.uint8(0), (1, 1, 2048, 2048))
+    huge = np.broadcast_to(np.uint8(0), (1, 1, 1, 2048 * 2048))
     with pytest.raises(ModelError, match="split it into tiles"):
         network(huge)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("positions", [1, 17 * 3, 17 * 11])
+def test_large_inputs_are_evaluated_in_bands(monkeypatch, batch, positions):
+    """To the bit: a band sees as far beyond its rows as the network does."""
+    rng = np.random.default_rng(positions)
+    for seed in range(10):
+        graph = random_graph(np.random.default_rng(seed))
+        x = random_input(rng, batch, graph.channels, 21, 17)
+        network = ExactNetwork(exact_export.to_onnx(graph), 1, "onnxruntime")
+        monkeypatch.setattr("xraycodec.exact.runtime.BAND_POSITIONS", 1 << 17)
+        expected = network(x)
+        monkeypatch.setattr("xraycodec.exact.runtime.BAND_POSITIONS", batch * positions)
+        assert_same(network(x), expected)
 
 
 def test_inputs_need_not_be_contiguous():

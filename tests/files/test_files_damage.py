@@ -21,6 +21,7 @@ from files_building import (
 from xraycodec.errors import ImageError, LimitError, XrayCodecError
 from xraycodec.files import decode, encode
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
 
 _JPEG = "1.2.840.10008.1.2.4."
 _PIXELS = random_pixels((13, 17), 12)
@@ -80,4 +81,4 @@ def test_changed_bytes(name):
                 source.randrange(256)
             )
         with contextlib.suppress(ImageError, LimitError):
-            decode(bytes(damaged), max_pixels=1 << 20)
+            decode(bytes(damaged), limits=Limits(max_pixels=1 << 20))

@@ -30,7 +30,7 @@ from pydicom.filewriter import dcmwrite
 
 from xraycodec.errors import CorruptImageError, XrayCodecError
 from xraycodec.files import decode, encode, read
-from xraycodec.files.dicom import parse_data_set
+from xraycodec.files.dicom_parsing import parse_data_set
 from xraycodec.image import XRay
 
 NATIVE = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED)

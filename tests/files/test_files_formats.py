@@ -30,6 +30,7 @@ from xraycodec.errors import (
 )
 from xraycodec.files import decode, encode, format_of_suffix, read, sniff, write
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
 
 PIXELS = random_pixels((13, 17), 12)
 
@@ -52,7 +53,7 @@ def test_importing_loads_no_heavy_packages():
 
 def test_exported_names():
     assert sorted(files.__all__) == [
-        *("MAX_PIXELS", "decode", "encode", "format_of_suffix", "read", "sniff", "write"),
+        *("check_head", "decode", "encode", "format_of_suffix", "read", "sniff", "write"),
         "write_atomically",
     ]
 
@@ -199,29 +200,39 @@ SIZED = {
 @pytest.mark.parametrize("case", SIZED)
 def test_pixel_limit(case):
     data = SIZED[case]()
-    assert decode(data, max_pixels=13 * 17).pixels.shape == (13, 17)
+    assert decode(data, limits=Limits(max_pixels=13 * 17)).pixels.shape == (13, 17)
     with pytest.raises(LimitError, match=f"scan: .*the limit is {13 * 17 - 1}"):
-        decode(data, "scan", max_pixels=13 * 17 - 1)
+        decode(data, "scan", limits=Limits(max_pixels=13 * 17 - 1))
 
 
 @pytest.mark.parametrize("kind", ["dicom", "tiff", "npy", "jpegxl"])
 def test_pixel_limit_over_all_frames(kind):
     data = encode(XRay(random_pixels((3, 8, 8), 8), 8), kind)
-    assert len(decode(data, max_pixels=192).frames) == 3
+    assert len(decode(data, limits=Limits(max_pixels=192)).frames) == 3
     with pytest.raises(LimitError, match="the limit is 191"):
-        decode(data, max_pixels=191)
+        decode(data, limits=Limits(max_pixels=191))
 
 
 def test_pixel_limit_of_a_dark_animation():
     """The frame count of JPEG XL is found by probing; the probe must not mistake black."""
     for value in (0, 0x5A, 0xA5):
         data = encode(XRay(np.full((3, 8, 8), value, np.uint8), 8), "jpegxl")
-        assert len(decode(data, max_pixels=192).frames) == 3
+        assert len(decode(data, limits=Limits(max_pixels=192)).frames) == 3
         with pytest.raises(LimitError):
-            decode(data, max_pixels=128)
+            decode(data, limits=Limits(max_pixels=128))
 
 
-def test_deflated_data_sets_have_a_limit(monkeypatch):
-    monkeypatch.setattr("xraycodec.files.dicom._METADATA_BYTES", 100)
-    with pytest.raises(LimitError, match="the deflated data set exceeds"):
-        decode(native_dicom(np.zeros((64, 64), np.uint16), 12, DEFLATED), max_pixels=1000)
+def test_frames_have_a_limit_of_their_own():
+    data = encode(XRay(random_pixels((3, 8, 8), 8), 8), "dicom")
+    assert len(decode(data, limits=Limits(max_frame_pixels=64)).frames) == 3
+    with pytest.raises(LimitError, match=r"frames of 8 x 8 = 64 pixels; the limit is 63"):
+        decode(data, limits=Limits(max_frame_pixels=63))
+
+
+def test_deflated_data_sets_inflate_no_further_than_their_size_asks_for():
+    data = native_dicom(np.zeros((64, 64), np.uint16), 12, DEFLATED)
+    assert decode(data, limits=Limits(max_metadata_bytes=1000)).pixels.shape == (64, 64)
+    with pytest.raises(LimitError, match="no image size in its first 100 bytes"):
+        decode(data, limits=Limits(max_metadata_bytes=100))
+    with pytest.raises(LimitError, match="claims 1 x 64 x 64"):
+        decode(data, limits=Limits(max_metadata_bytes=1000, max_pixels=1000))

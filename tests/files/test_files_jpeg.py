@@ -17,6 +17,7 @@ from xraycodec.errors import (
 )
 from xraycodec.files import decode
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
 
 PIXELS = random_pixels((13, 17), 12)
 
@@ -33,7 +34,7 @@ class TestJpegXl:
         """Small sizes, sizes in eighths and sizes given by a ratio are coded differently."""
         pixels = np.zeros(shape, np.uint8)
         data = imagecodecs.jpegxl_encode(pixels, lossless=True, usecontainer=container)
-        assert decode(data, max_pixels=pixels.size).pixels.shape == shape
+        assert decode(data, limits=Limits(max_pixels=pixels.size)).pixels.shape == shape
 
     @pytest.mark.parametrize(
         ("array", "options", "message"),

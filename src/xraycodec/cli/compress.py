@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from xraycodec.errors import (
 if TYPE_CHECKING:
     from xraycodec.codecs.base import Codec
     from xraycodec.image import XRay
+    from xraycodec.limits import Limits
 
 
 def _is_image(path: Path) -> bool:
@@ -92,6 +94,7 @@ _IMAGES = Wanted("an", "image file", _is_image, IMAGE_SUFFIXES, _members)
 @click.option("--no-verify", is_flag=True, help="Do not check each output by decoding it.")
 @options.others
 @options.jobs
+@options.limits
 @options.threads
 @options.reporting
 def compress(
@@ -128,6 +131,7 @@ def compress(
     batch = Batch(others, skip_existing, jobs)
     threads = batch.threads_each(threads)
     chosen = codec_options.codec_asked_for(codec, threads)
+    limits = options.limits_asked_for()
     report = Report(as_json, quiet, verbose)
     sort = others is not None
     sources = find_sources(inputs, _IMAGES, report, recursive=recursive, sort=sort)
@@ -135,15 +139,15 @@ def compress(
     report.results_to_stderr = targets.standard_output
 
     def make(source: Source, _: Path | None, progress: Progress) -> Done:
-        image, notes = _read_image(source)
-        data = _compress(image, chosen, threads, progress, check=not no_verify)
+        image, notes = _read_image(source, limits)
+        data = _compress(image, chosen, limits, threads, progress, check=not no_verify)
         return _done(image, data, chosen, codec, notes, verified=not no_verify)
 
     sizes = Sizes("pixel_bytes", "size_bytes", packing=True)
     return for_each(report, sources, make, targets=targets, batch=batch, sizes=sizes)
 
 
-def _read_image(source: Source) -> tuple[XRay, tuple[str, ...]]:
+def _read_image(source: Source, limits: Limits) -> tuple[XRay, tuple[str, ...]]:
     """Decode an input; return also what to note of it: what the image does not keep.
 
     Raises:
@@ -156,14 +160,14 @@ def _read_image(source: Source) -> tuple[XRay, tuple[str, ...]]:
     from xraycodec.files import decode, sniff
     from xraycodec.files.left_out import left_out
 
-    data = source.read()
+    data = source.read(limits)
     if data.startswith(SIGNATURE):
         raise OptionError(
             "it is an .xrc file already; xrc decompress gives its image back, and xrc transcode"
             " writes it as DICOM"
         )
     try:
-        image = decode(data, source.name)
+        image = decode(data, source.name, limits=limits)
     except UnsupportedImageError as error:
         if sniff(data) is None:
             raise CorruptImageError(str(error)) from error
@@ -172,7 +176,9 @@ def _read_image(source: Source) -> tuple[XRay, tuple[str, ...]]:
     return image, (f"not kept of this file: {', '.join(names)}",) if names else ()
 
 
-def _compress(image: XRay, codec: Codec, threads: int, progress: Progress, *, check: bool) -> bytes:
+def _compress(
+    image: XRay, codec: Codec, limits: Limits, threads: int, progress: Progress, *, check: bool
+) -> bytes:
     """Compress an image, and decode it again to check it, which counts for half of the progress.
 
     Raises:
@@ -191,7 +197,10 @@ def _compress(image: XRay, codec: Codec, threads: int, progress: Progress, *, ch
         progress(total + done, 2 * total)
 
     data = compress_image(image, codec, progress=first_half)
-    if not verify(data, original=image, threads=threads, progress=second_half).identical:
+    # The original is here, so that it is no claim of a stranger that an image is constant.
+    limits = replace(limits, free_pixels=limits.max_pixels)
+    found = verify(data, original=image, limits=limits, threads=threads, progress=second_half)
+    if not found.identical:
         raise CorruptError("verification failed: decoding gave other pixels")
     return data
 

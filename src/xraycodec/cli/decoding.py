@@ -12,6 +12,7 @@ from xraycodec.cli.report import human_size
 from xraycodec.cli.sources import FORMAT_NAMES, XRC_SUFFIX, Source, read_head
 from xraycodec.errors import ImageError, NotXrcError, TruncatedError
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
 
 if TYPE_CHECKING:
     from xraycodec.codecs.base import Progress
@@ -79,7 +80,9 @@ class Decoded:
     mark: str = ""
 
 
-def decode(source: Source, wanted: Wanted, threads: int, progress: Progress) -> Decoded:
+def decode(
+    source: Source, wanted: Wanted, limits: Limits, threads: int, progress: Progress
+) -> Decoded:
     """Decode what is wanted of a file.
 
     Raises:
@@ -87,22 +90,24 @@ def decode(source: Source, wanted: Wanted, threads: int, progress: Progress) -> 
         OSError: it cannot be read.
     """
     if wanted.is_part:
-        return _decode_part(source, wanted, threads, progress)
+        return _decode_part(source, wanted, limits, threads, progress)
     if wanted.layers is not None:
-        return _decode_prefix(source, wanted.layers, wanted.unit, threads, progress)
-    return _decode_all(source, wanted, threads, progress)
+        return _decode_prefix(source, wanted.layers, wanted.unit, limits, threads, progress)
+    return _decode_all(source, wanted, limits, threads, progress)
 
 
-def _decode_all(source: Source, wanted: Wanted, threads: int, progress: Progress) -> Decoded:
+def _decode_all(
+    source: Source, wanted: Wanted, limits: Limits, threads: int, progress: Progress
+) -> Decoded:
     from xraycodec.container import parse
     from xraycodec.pipeline import decode_container, drift_message
 
-    data = source.read()
+    data = source.read(limits)
     check_is_xrc(data)
     try:
-        container = parse(data)
+        container = parse(data, limits)
     except TruncatedError as cut:
-        return _decode_cut(data, cut, wanted, threads, progress)
+        return _decode_cut(data, cut, wanted, limits, threads, progress)
     # Not `decompress`: the warning it gives is lost between threads.
     image, identical = decode_container(container, threads, progress)
     return Decoded(
@@ -113,7 +118,12 @@ def _decode_all(source: Source, wanted: Wanted, threads: int, progress: Progress
 
 
 def _decode_cut(
-    data: bytes, cut: TruncatedError, wanted: Wanted, threads: int, progress: Progress
+    data: bytes,
+    cut: TruncatedError,
+    wanted: Wanted,
+    limits: Limits,
+    threads: int,
+    progress: Progress,
 ) -> Decoded:
     """What a file that was cut off still gives of the whole image, if that is asked for.
 
@@ -124,16 +134,16 @@ def _decode_cut(
     from xraycodec.container import inspect, read_header
     from xraycodec.prefix import decompress_prefix
 
-    header = read_header(data)
+    header = read_header(data, limits)
     if not codec_by_id(header.codec).layers_refine:
         if header.layers > 1:
             raise TruncatedError(f"{cut}; --scale may find a smaller image whole") from cut
         raise cut
     if not wanted.partial:
-        if inspect(data).layers_intact:
+        if inspect(data, limits).layers_intact:
             raise TruncatedError(f"{cut}; --partial gives the image of the intact layers") from cut
         raise cut
-    prefix = decompress_prefix(data, threads=threads, progress=progress)
+    prefix = decompress_prefix(data, limits=limits, threads=threads, progress=progress)
     unit: Unit = "iterations" if header.codec == "TODE" else "layers"
     share = f"{prefix.layers} of {prefix.of_layers} {unit}"
     return Decoded(
@@ -214,12 +224,14 @@ def check_is_xrc(head: bytes) -> None:
 
 
 def _decode_prefix(
-    source: Source, layers: int, unit: Unit, threads: int, progress: Progress
+    source: Source, layers: int, unit: Unit, limits: Limits, threads: int, progress: Progress
 ) -> Decoded:
     from xraycodec.prefix import decompress_prefix
 
     with opened_xrc(source) as file:
-        prefix = decompress_prefix(file, layers=layers, threads=threads, progress=progress)
+        prefix = decompress_prefix(
+            file, layers=layers, limits=limits, threads=threads, progress=progress
+        )
         bytes_read = prefix.size_bytes if isinstance(file, io.BytesIO) else prefix.bytes_read
     return Decoded(
         prefix.image,
@@ -235,12 +247,19 @@ def _decode_prefix(
     )
 
 
-def _decode_part(source: Source, wanted: Wanted, threads: int, progress: Progress) -> Decoded:
+def _decode_part(
+    source: Source, wanted: Wanted, limits: Limits, threads: int, progress: Progress
+) -> Decoded:
     from xraycodec.parts import decompress_part
 
     with opened_xrc(source) as file:
         part = decompress_part(
-            file, scale=wanted.scale, region=wanted.region, threads=threads, progress=progress
+            file,
+            scale=wanted.scale,
+            region=wanted.region,
+            limits=limits,
+            threads=threads,
+            progress=progress,
         )
         bytes_read = part.size_bytes if isinstance(file, io.BytesIO) else part.bytes_read
     return Decoded(

@@ -104,6 +104,7 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Re
 @options.others
 @options.jobs
 @options.models
+@options.limits
 @options.threads
 @options.reporting
 def decompress(
@@ -148,6 +149,7 @@ def decompress(
     from xraycodec.files import encode
     from xraycodec.files.dicom_writer import to_data_set, to_file
 
+    limits = options.limits_asked_for()
     report = Report(as_json, quiet, verbose)
     if iterations is not None and layers is not None:
         raise click.UsageError("--iterations and --layers ask for the same; give one")
@@ -176,7 +178,7 @@ def decompress(
         raise click.UsageError("standard output has no suffix; say --format")
 
     def make(source: Source, target: Path | None, progress: Progress) -> Done:
-        decoded = decode(source, wanted, batch.threads_each(threads), progress)
+        decoded = decode(source, wanted, limits, batch.threads_each(threads), progress)
         image = decoded.image
         chosen = file_format or _format_for(target, image)
         dicom: dict[str, object] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -86,6 +87,7 @@ _output = click.argument("output", metavar="OUTPUT")
 @click.option("--no-verify", is_flag=True, help="Do not check each output by unwrapping it.")
 @options.others
 @options.jobs
+@options.limits
 @options.threads
 @options.reporting
 def wrap(
@@ -120,13 +122,25 @@ def wrap(
     batch = Batch(others, skip_existing, jobs)
     threads = batch.threads_each(threads)
     chosen = codec_options.codec_asked_for(codec, threads)
+    limits = options.limits_asked_for()
 
     def convert(data: bytes, progress: Progress) -> bytes:
         wrapped = encapsulation.wrap(
-            data, chosen, extended=extended, uid_policy=uid_policy, progress=progress
+            data,
+            chosen,
+            extended=extended,
+            uid_policy=uid_policy,
+            limits=limits,
+            progress=progress,
         )
         if not no_verify:
-            encapsulation.verify(wrapped, data, same_instance=uid_policy != "new", threads=threads)
+            encapsulation.verify(
+                wrapped,
+                data,
+                same_instance=uid_policy != "new",
+                limits=replace(limits, free_pixels=limits.max_pixels),
+                threads=threads,
+            )
         return wrapped
 
     report = Report(as_json, quiet, verbose)
@@ -143,6 +157,7 @@ def wrap(
 @options.others
 @options.jobs
 @options.models
+@options.limits
 @options.threads
 @options.reporting
 def unwrap(
@@ -167,9 +182,10 @@ def unwrap(
 
     batch = Batch(others, skip_existing, jobs)
     threads = batch.threads_each(threads)
+    limits = options.limits_asked_for()
 
     def convert(data: bytes, progress: Progress) -> bytes:
-        return encapsulation.unwrap(data, threads=threads, progress=progress)
+        return encapsulation.unwrap(data, limits=limits, threads=threads, progress=progress)
 
     report = Report(as_json, quiet, verbose)
     return _convert(
@@ -193,9 +209,10 @@ def _convert(
     sources = find_sources([name], wanted, report, recursive=recursive, sort=sort)
     targets = Targets(output, sources, lambda path, _: path, recursive=recursive, overwrite=force)
     report.results_to_stderr = targets.standard_output
+    limits = options.limits_asked_for()
 
     def make(source: Source, _: Path | None, progress: Progress) -> Done:
-        data = source.read()
+        data = source.read(limits)
         _check_is_dicom(data)
         converted = function(data, progress)
         values = {"input_bytes": len(data), "size_bytes": len(converted)}

@@ -18,6 +18,7 @@ from xraycodec.container import NO_MODEL, Inspection
 @click.command()
 @options.inputs
 @options.recursive
+@options.limits
 @options.reporting
 def info(
     inputs: tuple[str, ...], recursive: bool, as_json: bool, quiet: bool, verbose: bool
@@ -29,13 +30,14 @@ def info(
     """
     from xraycodec.container import inspect
 
+    limits = options.limits_asked_for()
     report = Report(as_json, quiet, verbose)
     sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
 
     def make(source: Source, *_: object) -> Done:
-        data = source.read()
+        data = source.read(limits)
         check_is_xrc(data)
-        inspection = inspect(data)
+        inspection = inspect(data, limits)
         values = describe(inspection)
         return Done(as_text(values), values, problem="; ".join(inspection.problems))
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
+
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,6 +106,40 @@ def models(function: F) -> F:
         help="A model pack that the files were made with, where neither the package nor"
         " XRAYCODEC_MODELS has it. As often as needed.",
     )(function)
+
+
+_LIMITS = {
+    "max_frame_pixels": "Refuse frames of more pixels",
+    "max_pixels": "Refuse images of more pixels in all frames",
+    "max_expansion": "Refuse images of more than 2^25 pixels with more than this for each byte of"
+    " the file",
+    "max_elements": "Refuse DICOM data sets of more elements",
+}
+
+
+def limits(function: F) -> F:
+    """Add options that raise and lower limits; `limits_asked_for` gives them."""
+    for name, text in reversed(_LIMITS.items()):
+        function = click.option(
+            f"--{name.replace('_', '-')}",
+            type=click.IntRange(min=1),
+            default=getattr(DEFAULT_LIMITS, name),
+            show_default=True,
+            metavar="N",
+            expose_value=False,
+            callback=_note_limit,
+            help=f"{text}.",
+        )(function)
+    return function
+
+
+def _note_limit(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    ctx.meta.setdefault(__name__, {})[param.name] = value
+
+
+def limits_asked_for() -> Limits:
+    """Limits that the options of the current command set."""
+    return replace(DEFAULT_LIMITS, **click.get_current_context().meta.get(__name__, {}))
 
 
 def reporting(function: F) -> F:

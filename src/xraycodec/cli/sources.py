@@ -16,6 +16,8 @@ from typing import BinaryIO
 import click
 
 from xraycodec.cli.report import Report
+from xraycodec.errors import LimitError
+from xraycodec.limits import Limits
 
 STANDARD = "-"
 XRC_SUFFIX = ".xrc"
@@ -43,6 +45,8 @@ FORMAT_NAMES = {
 _BLANK_BYTES = 4096
 _DANGLING = "a symbolic link to a file that does not exist"
 
+_LARGE_BYTES = 1 << 22  # from which a file is looked at before it is read whole
+
 
 @dataclass(frozen=True)
 class Source:
@@ -63,13 +67,25 @@ class Source:
     other: str = ""
     accessed_ns: int | None = None
 
-    def read(self) -> bytes:
-        """Return all bytes.
+    def read(self, limits: Limits | None = None) -> bytes:
+        """Read it whole; a large file only after its first bytes were held against ``limits``.
 
         Raises:
             OSError: it cannot be read.
+            LimitError: its first bytes tell that it will be refused.
         """
-        return sys.stdin.buffer.read() if self.path is None else self.path.read_bytes()
+        if self.path is None:
+            return sys.stdin.buffer.read()
+        with self.path.open("rb") as file:
+            if limits is None or (size_bytes := os.fstat(file.fileno()).st_size) < _LARGE_BYTES:
+                return file.read()
+            head = file.read(_LARGE_BYTES)
+            try:
+                _check_head(head, size_bytes, limits)
+            except LimitError as error:
+                raise LimitError(f"{self.name}: {error}") from error
+            file.seek(0)
+            return file.read()
 
     def check(self) -> None:
         """Look for what reading or naming an output would give a worse message for.
@@ -189,6 +205,17 @@ def read_head(path: Path) -> bytes:
 XRC_FILES = Wanted(
     "an", ".xrc file", lambda path: path.suffix.lower() == XRC_SUFFIX, frozenset((XRC_SUFFIX,))
 )
+
+
+def _check_head(head: bytes, size_bytes: int, limits: Limits) -> None:
+    from xraycodec.container import SIGNATURE, read_header
+    from xraycodec.files import check_head
+
+    if head.startswith(SIGNATURE):
+        header = read_header(head, limits)
+        limits.check_pixels(header.frames, header.rows, header.columns, size_bytes, "HEAD")
+    else:
+        check_head(head, size_bytes, limits)
 
 
 def find_sources(

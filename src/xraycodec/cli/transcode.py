@@ -89,6 +89,7 @@ _WANTED = Wanted("a", "DICOM or .xrc file", _is_wanted, DICOM_SUFFIXES | {XRC_SU
 @options.others
 @options.jobs
 @options.models
+@options.limits
 @options.threads
 @options.reporting
 def transcode(
@@ -126,6 +127,7 @@ def transcode(
     except OptionError as error:
         raise click.UsageError(str(error)) from error
     batch = Batch(others, skip_existing, jobs)
+    limits = options.limits_asked_for()
     report = Report(as_json, quiet, verbose)
     sort = others is not None
     sources = find_sources([source], _WANTED, report, recursive=recursive, sort=sort)
@@ -133,7 +135,7 @@ def transcode(
     report.results_to_stderr = targets.standard_output
 
     def make(source: Source, _: Path | None, progress: Progress) -> Done:
-        image = transcoding.read(source.read(), source.name)
+        image = transcoding.read(source.read(limits), source.name, limits=limits)
         done = transcoding.transcode(
             image,
             syntax,

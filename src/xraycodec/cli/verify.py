@@ -20,6 +20,7 @@ from xraycodec.cli.sources import XRC_FILES, Source, find_sources
 @options.recursive
 @options.jobs
 @options.models
+@options.limits
 @options.threads
 @options.reporting
 def verify(
@@ -42,14 +43,17 @@ def verify(
     from xraycodec.pipeline import verify as verify_data
 
     batch = Batch(jobs=jobs)
+    limits = options.limits_asked_for()
     report = Report(as_json, quiet, verbose)
     sources = find_sources(inputs, XRC_FILES, report, recursive=recursive)
 
     def make(source: Source, _: Path | None, progress: Progress) -> Done:
-        data = source.read()
+        data = source.read(limits)
         check_is_xrc(data)
-        found = verify_data(data, threads=batch.threads_each(threads), progress=progress)
-        header = read_header(data)
+        found = verify_data(
+            data, limits=limits, threads=batch.threads_each(threads), progress=progress
+        )
+        header = read_header(data, limits)
         values = {
             "intact": True,
             "pixels_identical": found.identical,

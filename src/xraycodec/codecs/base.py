@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from xraycodec.container import NO_MODEL, Buffer, Container, Header
-from xraycodec.errors import OptionError
+from xraycodec.errors import FormatError, OptionError
 from xraycodec.image import Pixels, XRay
+
+_GROUP_PIXELS = 1 << 23
+"""Of frames that are decoded together where not all have to be."""
 
 Progress = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
@@ -105,6 +108,9 @@ class Codec(ABC):
 
     layers_refine: ClassVar[bool] = False
     """Whether the first layers of a stream alone give the whole image, coarser than all do."""
+
+    frames_apart: ClassVar[bool] = True
+    """Whether each frame of a stream decodes without the others."""
 
     def with_threads(self, threads: int) -> Self:
         """Return these settings with another number of threads; some codecs have just one.
@@ -230,6 +236,41 @@ def check_threads(threads: int) -> None:
         raise OptionError(f"threads are {threads!r}; allowed is an integer") from None
     if negative:
         raise OptionError(f"{threads} threads; 0 uses every core")
+
+
+def decode_in_groups(
+    codec: type[Codec], container: Container, threads: int, progress: Progress = no_progress
+) -> Iterator[Pixels]:
+    """Decode a stream a few frames at a time, as many as keep every core at work.
+
+    A codec that needs all frames together gives them together.
+
+    Returns:
+        Pixels ``(frame, row, column)`` of one group after the other.
+
+    Raises:
+        FormatError, ModelError: as `Codec.decode`.
+    """
+    header = container.header
+    count = header.frames
+    if codec.frames_apart:
+        count = max(1, min(count, _GROUP_PIXELS // (header.rows * header.columns)))
+    for first in range(0, header.frames, count):
+        frames = range(first, min(first + count, header.frames))
+        share = len(frames) / header.frames
+
+        def report(done: int, total: int, first: int = first, share: float = share) -> None:
+            # Groups have equal steps but for the last, which may be shorter.
+            whole = round(total / share)
+            progress(min(whole, round(first / header.frames * whole) + done), whole)
+
+        try:
+            yield codec.decode(container.of_frames(frames), threads, report)
+        except FormatError as error:
+            if count == header.frames:
+                raise
+            place = f"frames {frames.start} to {frames.stop - 1}"
+            raise type(error)(f"{place}, counted from the first of these: {error}") from error
 
 
 def no_prefix(header: Header) -> OptionError:

@@ -28,11 +28,11 @@ from xraycodec.container.framing import (
 )
 from xraycodec.container.header import NO_MODEL, Header, pack_header
 from xraycodec.container.inspection import Inspection, inspect
-from xraycodec.container.limits import Limits
 from xraycodec.container.partial import PartialReader
-from xraycodec.container.pixel_hash import hash_pixels
+from xraycodec.container.pixel_hash import PixelDigest, hash_pixels
 from xraycodec.container.reader import Container, parse, read_header
 from xraycodec.container.writer import build
+from xraycodec.limits import Limits
 
 __all__ = [
     "NO_MODEL",
@@ -44,6 +44,7 @@ __all__ = [
     "Inspection",
     "Limits",
     "PartialReader",
+    "PixelDigest",
     "as_file",
     "build",
     "ends_whole",

@@ -9,13 +9,13 @@ from xraycodec.container.dicom_file import unpack_dicom_file
 from xraycodec.container.framing import MAX_PARAMETER_BYTES, Chunk, Frame
 from xraycodec.container.header import Header, check_header, unpack_header
 from xraycodec.container.index import Index, unpack_index
-from xraycodec.container.limits import Limits
 from xraycodec.container.losses import unpack_losses
 from xraycodec.container.metadata import unpack_metadata
 from xraycodec.container.pixel_hash import unpack_hash
 from xraycodec.container.spare_bits import unpack_spare_bits
 from xraycodec.errors import CorruptError, UnsupportedFormatError
 from xraycodec.image import DicomFile, Loss, SpareBits
+from xraycodec.limits import Limits
 
 # Which known chunks may follow which; ancillary chunks may stand in between after HEAD.
 _FOLLOWERS = {
@@ -47,7 +47,8 @@ class Assembly:
         data_starts: bytes of the file at which the content of each accepted DATA chunk begins.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, size_bytes: int | None = None) -> None:
+        """Begin a walk over a file of ``size_bytes``; ``None`` if only its beginning is there."""
         self.header: Header | None = None
         self.parameters: bytes | None = None
         self.dicom: bytes | None = None
@@ -58,6 +59,7 @@ class Assembly:
         self.pixel_hash: bytes | None = None
         self.data_starts: list[int] = []
         self._limits = limits
+        self._size_bytes = size_bytes
         self._last: str | None = ""  # None: a damaged chunk of unknown type, anything may follow
         self._header_in_limits: Header | None = None
         self._data_seen = 0
@@ -114,7 +116,7 @@ class Assembly:
         match chunk.type:
             case "HEAD":
                 self.header = unpack_header(payload, chunk.place)
-                check_header(self.header, self._limits, chunk.place)
+                check_header(self.header, self._limits, chunk.place, self._size_bytes)
                 self._header_in_limits = self.header
             case "PARM":
                 if chunk.length > MAX_PARAMETER_BYTES:

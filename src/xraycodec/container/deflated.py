@@ -60,3 +60,11 @@ def inflate(compression: int, body: memoryview, size: int, place: str, what: str
             f"{place} has {len(inflater.unused_data)} bytes after its zlib stream; allowed are none"
         )
     return content
+
+
+def inflate_front(body: memoryview, size: int) -> bytes:
+    """The first ``size`` bytes of a zlib stream's content, fewer where it is broken or ends."""
+    try:
+        return zlib.decompressobj().decompress(body, size)
+    except zlib.error:
+        return b""  # `inflate` says what is wrong

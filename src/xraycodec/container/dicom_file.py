@@ -6,9 +6,10 @@ import struct
 from typing import Literal
 
 from xraycodec.container.deflated import check_compression, deflate, inflate
-from xraycodec.container.limits import Limits
+from xraycodec.dicom_outline import outline
 from xraycodec.errors import CorruptError, LimitError, OptionError, UnsupportedFormatError
 from xraycodec.image import PREAMBLE_BYTES, DicomFile
+from xraycodec.limits import Limits
 
 # flags, compression, pixel data's value representation, reserved, size of the file meta
 # information, inflated size of the body
@@ -41,7 +42,8 @@ def unpack_dicom_file(payload: memoryview, limits: Limits, place: str) -> DicomF
     """Parse fiLE's payload; ``place`` names the chunk in messages.
 
     Raises:
-        LimitError: the body claims more bytes than ``limits`` allow; nothing was inflated.
+        LimitError: the body claims more bytes than ``limits`` allow, of which nothing was inflated
+            then, or the file meta information has more elements.
         UnsupportedFormatError: an unknown flag, compression or value representation.
         CorruptError: a body that does not give exactly the bytes claimed, or too few of them.
     """
@@ -59,7 +61,8 @@ def unpack_dicom_file(payload: memoryview, limits: Limits, place: str) -> DicomF
         )
     if size > limits.max_metadata_bytes:
         raise LimitError(
-            f"{place} claims {size} bytes of metadata; the limit is {limits.max_metadata_bytes}"
+            f"{place} claims {size} bytes of metadata; the limit is"
+            f" {limits.max_metadata_bytes} (max_metadata_bytes)"
         )
     meta_start = PREAMBLE_BYTES * (flags & _PREAMBLE)
     tail_start = meta_start + meta_bytes
@@ -73,6 +76,7 @@ def unpack_dicom_file(payload: memoryview, limits: Limits, place: str) -> DicomF
             f"{place} has {size - tail_start} bytes after encapsulated Pixel Data; allowed are none"
         )
     body = inflate(compression, payload[_FILE.size :], size, place, "metadata")
+    outline(body[:tail_start], limits, start=meta_start)
     return DicomFile(
         meta=body[meta_start:tail_start],
         preamble=body[:meta_start] if meta_start else None,

@@ -20,14 +20,16 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, BinaryIO
 
-from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import CorruptError, LimitError, NotXrcError, OptionError, TruncatedError
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 SIGNATURE = b"\x89XRC\r\n\x1a\n"
 LAST_CHUNK = "DONE"
 MAX_CHUNK_BYTES = 2**31 - 1
 MAX_CHUNKS = 2**20
 MAX_PARAMETER_BYTES = 2**16
+_LEAST_CHUNK_BYTES = 2**10
+"""That chunks of a large file have on the average; writers put 16 KiB of tiles into each."""
 
 PREFIX = struct.Struct("<4sI")  # type, length
 CHECKSUM = struct.Struct("<I")
@@ -208,12 +210,17 @@ def read_frame(
         TruncatedError: the file ends before the frame does.
         CorruptError: a type that is not four letters, a length that no chunk may have, or too
             many chunks.
-        LimitError: a chunk larger than ``limits`` allow.
+        LimitError: a chunk larger than ``limits`` allow, or more of them.
     """
     if number >= MAX_CHUNKS:
         raise CorruptError(
             f"no {LAST_CHUNK!r} among the {MAX_CHUNKS} chunks before byte {offset}; the format"
             " allows no more"
+        )
+    if number >= (most := limits.max_chunks + size_bytes // _LEAST_CHUNK_BYTES):
+        raise LimitError(
+            f"{number} chunks come before byte {offset} of {size_bytes}; the limit is {most}, one"
+            f" for each {_LEAST_CHUNK_BYTES} bytes and {limits.max_chunks} more (max_chunks)"
         )
     if len(prefix) < PREFIX.size:
         raise TruncatedError(
@@ -233,6 +240,7 @@ def read_frame(
     if length > limits.max_chunk_bytes:
         raise LimitError(
             f"{frame.place} claims {length} bytes; the limit is {limits.max_chunk_bytes}"
+            " (max_chunk_bytes)"
         )
     return frame
 

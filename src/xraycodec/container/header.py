@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from xraycodec.container.limits import Limits
 from xraycodec.errors import CorruptError, LimitError, OptionError, UnsupportedFormatError
 from xraycodec.image import PhotometricInterpretation
+from xraycodec.limits import Limits
 
 MAJOR = 1
 NO_MODEL = bytes(32)
@@ -262,19 +262,22 @@ def unpack_header(payload: memoryview, place: str) -> Header:
         raise CorruptError(f"{place}: {fault}") from None
 
 
-def check_header(header: Header, limits: Limits, place: str) -> None:
+def check_header(header: Header, limits: Limits, place: str, size_bytes: int | None = None) -> None:
     """Hold the header's sizes against a reader's limits.
 
+    Args:
+        header: of a stream.
+        limits: of the reader.
+        place: names the chunk in messages.
+        size_bytes: the whole file; ``None`` if only its beginning is there.
+
     Raises:
-        LimitError: too many pixels, or too many tiles, each counted once a layer.
+        LimitError: too many pixels, also for the size of the file, or too many tiles, each counted
+            once a layer.
     """
-    if header.pixel_count > limits.max_pixels:
-        raise LimitError(
-            f"{place} claims {header.frames} x {header.rows} x {header.columns} ="
-            f" {header.pixel_count} pixels; the limit is {limits.max_pixels}"
-        )
+    limits.check_pixels(header.frames, header.rows, header.columns, size_bytes, place)
     if header.payload_count > limits.max_tiles:
         claim = f"{header.tile_count} tiles"
         if header.layers > 1:
             claim = f"{header.layers} layers of {claim} = {header.payload_count} payloads"
-        raise LimitError(f"{place} claims {claim}; the limit is {limits.max_tiles}")
+        raise LimitError(f"{place} claims {claim}; the limit is {limits.max_tiles} (max_tiles)")

@@ -10,8 +10,8 @@ from xraycodec.container.assembly import Assembly, check_end
 from xraycodec.container.framing import Buffer, Chunk, byte_view, walk
 from xraycodec.container.header import Header
 from xraycodec.container.index import Index
-from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import NotXrcError, XrayCodecError
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def inspect(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Inspection:
         NotXrcError: no signature at byte 0.
     """
     view = byte_view(data)
-    assembly = Assembly(limits)
+    assembly = Assembly(limits, len(view))
     chunks: list[Chunk] = []
     problems: list[str] = []
     try:

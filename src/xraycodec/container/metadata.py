@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 
-from xraycodec.container.deflated import check_compression, deflate, inflate
-from xraycodec.container.limits import Limits
+from xraycodec.container.deflated import ZLIB, check_compression, deflate, inflate, inflate_front
+from xraycodec.dicom_outline import outline
 from xraycodec.errors import CorruptError, LimitError, OptionError, UnsupportedFormatError
+from xraycodec.limits import Limits
 
 _META = struct.Struct("<BBHI")  # kind, compression, reserved, inflated size
 _EXPLICIT_VR_LITTLE_ENDIAN = 1
 _MAX_BYTES = 2**32 - 1
+_FRONT_BYTES = 2**23
 
 
 def pack_metadata(dicom: bytes) -> bytes:
@@ -29,7 +31,8 @@ def unpack_metadata(payload: memoryview, limits: Limits, place: str) -> bytes:
     """Parse META's payload; ``place`` names the chunk in messages.
 
     Raises:
-        LimitError: the data set claims more bytes than ``limits`` allow; nothing was inflated.
+        LimitError: the data set claims more bytes than ``limits`` allow, of which nothing was
+            inflated then, or has more elements or deeper sequences.
         UnsupportedFormatError: an unknown kind or compression, a reserved bit that is set.
         CorruptError: a body that does not give exactly the bytes claimed.
     """
@@ -43,6 +46,12 @@ def unpack_metadata(payload: memoryview, limits: Limits, place: str) -> bytes:
         raise UnsupportedFormatError(f"{place} has reserved field {reserved}; it must be zero")
     if size > limits.max_metadata_bytes:
         raise LimitError(
-            f"{place} claims {size} bytes of metadata; the limit is {limits.max_metadata_bytes}"
+            f"{place} claims {size} bytes of metadata; the limit is"
+            f" {limits.max_metadata_bytes} (max_metadata_bytes)"
         )
-    return inflate(compression, payload[_META.size :], size, place, "metadata")
+    if compression == ZLIB and size > _FRONT_BYTES:
+        # Most of what is too much shows before the rest takes memory.
+        outline(inflate_front(payload[_META.size :], _FRONT_BYTES), limits)
+    dicom = inflate(compression, payload[_META.size :], size, place, "metadata")
+    outline(dicom, limits)
+    return dicom

@@ -23,8 +23,8 @@ from xraycodec.container.framing import (
 )
 from xraycodec.container.header import Header
 from xraycodec.container.index import Index
-from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import OptionError, TruncatedError
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 
 class PartialReader:
@@ -155,8 +155,8 @@ class _FileWalk:
     """
 
     def __init__(self, file: BinaryIO, limits: Limits) -> None:
-        self.assembly = Assembly(limits)
         self.size_bytes = file.seek(0, io.SEEK_END)
+        self.assembly = Assembly(limits, self.size_bytes)
         self.bytes_read = 0
         self._file = file
         self._limits = limits

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xraycodec.container.assembly import Assembly, check_end
 from xraycodec.container.framing import Buffer, Chunk, byte_view, walk
 from xraycodec.container.header import Header, unpack_header
 from xraycodec.container.index import locate_payloads
-from xraycodec.container.limits import DEFAULT_LIMITS, Limits
 from xraycodec.errors import TruncatedError
 from xraycodec.image import DicomFile, Loss, SpareBits
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,23 @@ class Container:
     losses: tuple[Loss, ...] = ()
     spare_bits: SpareBits | None = None
 
+    def of_frames(self, frames: range) -> Container:
+        """The stream as if it had these frames alone; its digest and spare bits stay those of all.
+
+        Only for a whole stream.
+        """
+        header = replace(self.header, frames=len(frames))
+        tiles = header.tiles_down * header.tiles_across
+        payloads = [
+            self.payloads[number]
+            for layer in range(header.layers)
+            for number in range(
+                (layer * self.header.frames + frames.start) * tiles,
+                (layer * self.header.frames + frames.stop) * tiles,
+            )
+        ]
+        return replace(self, header=header, payloads=payloads)
+
 
 def parse(
     data: Buffer, limits: Limits = DEFAULT_LIMITS, *, allow_truncated: bool = False
@@ -68,7 +85,7 @@ def parse(
         LimitError: a size exceeds ``limits``.
     """
     view = byte_view(data)
-    assembly = Assembly(limits)
+    assembly = Assembly(limits, len(view))
     chunks: list[Chunk] = []
     complete = True
     try:

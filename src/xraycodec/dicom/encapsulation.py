@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from typing import TYPE_CHECKING
 
@@ -27,14 +26,15 @@ from xraycodec.errors import (
     OptionError,
     UnsupportedImageError,
 )
-from xraycodec.files import MAX_PIXELS
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
-from xraycodec.files.dicom import PIXEL_TAGS, check_kind, decode, layout_of, parse_data_set
+from xraycodec.files.dicom import PIXEL_TAGS, check_kind, decode, layout_of
 from xraycodec.files.dicom_cells import PixelLayout, native_cells
 from xraycodec.files.dicom_fragments import split_frames
 from xraycodec.files.dicom_frames import FrameDecoder, register
+from xraycodec.files.dicom_parsing import parse_data_set, read_file_meta
 from xraycodec.files.dicom_writer import to_data_set, to_file
 from xraycodec.image import MAX_RATIO, Loss, XRay
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 from xraycodec.losses import method_of
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def encapsulate(
 def expand(
     dataset: Dataset,
     *,
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
     progress: Progress = no_progress,
 ) -> None:
@@ -110,18 +110,18 @@ def expand(
 
     Args:
         dataset: as `encapsulate` leaves it.
-        max_pixels: of all frames together.
+        limits: sizes to accept.
         threads: for the networks, 0 for every core.
         progress: called with frames done and frames in all.
 
     Raises:
         ImageError: the data set contradicts itself, or is of a kind that this syntax has not.
         FormatError, ModelError: a stream cannot be decoded, or is of another frame.
-        LimitError: more pixels than ``max_pixels``.
+        LimitError: more pixels than ``limits`` allow.
         OptionError: more than native Pixel Data can hold.
     """
     layout = _layout(dataset)
-    check_pixels(layout.rows, layout.columns, layout.frames, max_pixels)
+    check_pixels(layout.rows, layout.columns, layout.frames, limits, len(dataset.PixelData))
     cells = np.empty(layout.shape, layout.cell)
     if cells.nbytes > _MAX_NATIVE_BYTES:
         raise OptionError(
@@ -146,7 +146,7 @@ def wrap(
     *,
     extended: bool = False,
     uid_policy: UidPolicy = "standard",
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> bytes:
     """Give a DICOM file the private transfer syntax.
@@ -159,7 +159,7 @@ def wrap(
         codec: `Lattice()` without, which is lossless.
         extended: write an extended offset table even where a basic one would do.
         uid_policy: whether the object becomes another instance.
-        max_pixels: of all frames together.
+        limits: sizes to accept.
         progress: called with frames done and frames in all.
 
     Raises:
@@ -168,7 +168,7 @@ def wrap(
     """
     if is_wrapped(data):
         raise OptionError(f"the file has transfer syntax {XRC_UID} already")
-    dataset = to_data_set(decode(data, max_pixels))
+    dataset = to_data_set(decode(data, limits))
     encapsulate(dataset, codec, extended=extended, uid_policy=uid_policy, progress=progress)
     return to_file(dataset, XRC_UID)
 
@@ -176,7 +176,7 @@ def wrap(
 def unwrap(
     data: bytes,
     *,
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
     progress: Progress = no_progress,
 ) -> bytes:
@@ -184,7 +184,7 @@ def unwrap(
 
     Args:
         data: what `wrap` gave, or a pydicom data set compressed by the plugin and written.
-        max_pixels: of all frames together.
+        limits: sizes to accept.
         threads: for the networks, 0 for every core.
         progress: called with frames done and frames in all.
 
@@ -192,8 +192,8 @@ def unwrap(
         UnsupportedImageError: the file has another transfer syntax.
         ImageError, FormatError, ModelError, LimitError: as `expand`.
     """
-    dataset = _parse(data)
-    expand(dataset, max_pixels=max_pixels, threads=threads, progress=progress)
+    dataset = _parse(data, limits)
+    expand(dataset, limits=limits, threads=threads, progress=progress)
     return to_file(dataset)
 
 
@@ -202,7 +202,7 @@ def verify(
     original: bytes,
     *,
     same_instance: bool = True,
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = DEFAULT_LIMITS,
     threads: int = 0,
 ) -> None:
     """Unwrap a file and compare it with what was wrapped.
@@ -211,7 +211,7 @@ def verify(
         wrapped: what `wrap` gave.
         original: what it was given.
         same_instance: whether the SOP Instance UID has to be the same.
-        max_pixels: of all frames together.
+        limits: sizes to accept.
         threads: for the networks, 0 for every core.
 
     Raises:
@@ -220,11 +220,11 @@ def verify(
             data set.
         ImageError, FormatError, ModelError, LimitError: as `unwrap`.
     """
-    found = decode(unwrap(wrapped, max_pixels=max_pixels, threads=threads), max_pixels)
-    expected = decode(original, max_pixels)
+    found = decode(unwrap(wrapped, limits=limits, threads=threads), limits)
+    expected = decode(original, limits)
     facts = ("signed", "bits_stored", "photometric_interpretation", "spare_bits")
     other = [name for name in facts if getattr(found, name) != getattr(expected, name)]
-    bound = _header(_parse(wrapped)).max_error
+    bound = _header(_parse(wrapped, limits)).max_error
     if bound == 0 and not _same_data_set(found, expected, same_instance=same_instance):
         other.append("data set")
     if found.frames.shape != expected.frames.shape or other:
@@ -244,15 +244,15 @@ def is_wrapped(data: bytes) -> bool:
     return _transfer_syntax(_file_meta(data)[0]) == XRC_UID
 
 
-def _parse(data: bytes) -> Dataset:
-    meta, start = _file_meta(data)
+def _parse(data: bytes, limits: Limits) -> Dataset:
+    meta, start = _file_meta(data, limits)
     if (found := _transfer_syntax(meta)) != XRC_UID:
         raise UnsupportedImageError(
             f"the transfer syntax is {found or 'not given'}; only {XRC_UID} is unwrapped"
         )
     with warnings.catch_warnings(), damage_as_corrupt("DICOM"):
         warnings.simplefilter("ignore")
-        dataset = parse_data_set(data[start:])
+        dataset = parse_data_set(data, start=start, limits=limits)
     dataset.file_meta = meta
     if data[128:132] == b"DICM":
         dataset.preamble = data[:128]
@@ -265,19 +265,14 @@ def _transfer_syntax(meta: Dataset) -> str:
         return str(meta.get("TransferSyntaxUID", "") or "").strip()
 
 
-def _file_meta(data: bytes) -> tuple[Dataset, int]:
+def _file_meta(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Dataset, int]:
     """File meta information, empty where there is none, and the byte at which it ends."""
     from pydicom.dataset import FileMetaDataset
-    from pydicom.filereader import read_dataset
 
-    stream = io.BytesIO(data)
-    stream.seek(132 if data[128:132] == b"DICM" else 0)
-    if data[stream.tell() : stream.tell() + 2] != b"\x02\x00":
-        return FileMetaDataset(), stream.tell()
     with warnings.catch_warnings(), damage_as_corrupt("file meta information"):
         warnings.simplefilter("ignore")
-        meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
-        return FileMetaDataset(meta), stream.tell()
+        meta, start = read_file_meta(data, limits)
+        return FileMetaDataset(meta or {}), start
 
 
 def _streams(dataset: Dataset, layout: PixelLayout) -> list[bytes]:

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from xraycodec.codecs.base import Codec, Progress, no_progress
-from xraycodec.container import Header, Limits, read_header, read_length
+from xraycodec.container import Header, read_header, read_length
 from xraycodec.errors import CorruptError, UnsupportedImageError
 from xraycodec.files.dicom_cells import PixelLayout, stored_values
 from xraycodec.image import PhotometricInterpretation, XRay, pixel_type
+from xraycodec.limits import Limits
 from xraycodec.pipeline import compress, decompress
 
 Cells = npt.NDArray[Any]
@@ -92,7 +93,8 @@ def decode_frame(
         )
     header = read_header(data)
     _check_frame(header, layout)
-    limits = Limits(max_pixels=layout.rows * layout.columns)
+    pixels = layout.rows * layout.columns  # held against the caller's limits before
+    limits = Limits(max_frame_pixels=pixels, max_pixels=pixels, free_pixels=pixels)
     image = decompress(data[:size_bytes], limits=limits, threads=threads, progress=progress)
     if image.dicom is not None or image.spare_bits is not None:
         raise CorruptError("the stream holds a data set or spare bits; allowed are pixels alone")

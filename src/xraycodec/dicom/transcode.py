@@ -27,13 +27,15 @@ from xraycodec.dicom import codestreams, encapsulation, overlays
 from xraycodec.dicom.lossy import UidPolicy
 from xraycodec.dicom.syntaxes import SYNTAXES, Syntax, check_request, frame_encoder, write
 from xraycodec.errors import CorruptError, OptionError
-from xraycodec.files import MAX_PIXELS, decode
+from xraycodec.files import decode
 from xraycodec.files.checks import damage_as_corrupt
-from xraycodec.files.dicom import PIXEL_TAGS, layout_of, parse_data_set
-from xraycodec.files.dicom_cells import PixelLayout, native_cells, stored_values
+from xraycodec.files.dicom import PIXEL_TAGS
+from xraycodec.files.dicom_cells import PixelLayout, cells_of, stored_values
 from xraycodec.files.dicom_frames import NATIVE, encapsulated_cells
-from xraycodec.files.dicom_writer import to_data_set
+from xraycodec.files.dicom_parsing import parse_data_set
+from xraycodec.files.dicom_writer import layout_for, to_data_set
 from xraycodec.image import MAX_LOSSES, Loss, Pixels, XRay, pixel_type
+from xraycodec.limits import Limits
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement
@@ -77,7 +79,7 @@ class _Made:
     overlays_moved: int = 0
 
 
-def read(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) -> XRay:
+def read(data: bytes, name: str = "input", *, limits: Limits | None = None) -> XRay:
     """Read what can be transcoded: DICOM in any syntax that is known, ``.xrc``, other images.
 
     Raises:
@@ -86,8 +88,8 @@ def read(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) -> X
     if data.startswith(SIGNATURE):
         from xraycodec.pipeline import decompress
 
-        return decompress(data)
-    return decode(data, name, max_pixels=max_pixels)
+        return decompress(data, limits=limits)
+    return decode(data, name, limits=limits)
 
 
 def transcode(
@@ -133,6 +135,8 @@ def transcode(
         encode = frame_encoder(image, _layout(image).bits_allocated, syntax, max_error, ratio)
         made = _made_of_codestreams(image, target, encode, uid_policy, progress, lossy=lossy)
     data = write(made.dataset, uid)
+    payload_bytes = len(made.dataset.PixelData)
+    del made.dataset.PixelData  # the file has it
     pixels = made.pixels
     if verify:
         found = _read_back(data, made, image)
@@ -147,7 +151,7 @@ def transcode(
         uid,
         not lossy,
         image.size_bytes,
-        len(made.dataset.PixelData),
+        payload_bytes,
         largest_error,
         made.overlays_moved,
     )
@@ -181,12 +185,12 @@ def _made_of_codestreams(
 ) -> _Made:
     from pydicom.encaps import encapsulate
 
-    cells = _cells(image)
-    sources = cells if target.carries_cells else image.frames
+    sources = _cells(image) if target.carries_cells else image.frames
     frames = []
     for number, frame in enumerate(sources):
         frames.append(encode(frame))
         progress(number + 1, len(sources))
+    del sources  # of cells, which take as much memory as the pixels
     value = encapsulate(frames)
     made = image
     if lossy:
@@ -196,7 +200,7 @@ def _made_of_codestreams(
     dataset = to_data_set(made, uid_policy=uid_policy)
     moved = 0
     if not target.carries_cells:
-        moved = overlays.move_embedded(dataset, cells)
+        moved = overlays.move_embedded(dataset, _cells(image))
         # Codestreams hold the stored bits, which begin at bit 0 (PS3.5 8.1.1, 8.2).
         if dataset.get("HighBit") != image.bits_stored - 1:
             dataset.HighBit = image.bits_stored - 1
@@ -229,13 +233,13 @@ def _narrow(image: XRay) -> int:
 
 
 def _layout(image: XRay) -> PixelLayout:
-    return layout_of(to_data_set(image))
+    return layout_for(image)[0]
 
 
 def _cells(image: XRay) -> npt.NDArray[Any]:
     """Cells ``(frame, row, column)`` as the source had them, spare bits included."""
-    dataset = to_data_set(image)
-    return native_cells(dataset.PixelData, layout_of(dataset), big_endian=False, words=False)
+    layout, known = layout_for(image)
+    return cells_of(image.frames, layout, image.spare_bits if known else None)
 
 
 def _read_back(data: bytes, made: _Made, image: XRay) -> XRay:

@@ -40,6 +40,8 @@ BACKEND_VARIABLE = "XRAYCODEC_BACKEND"
 DEVICE_VARIABLE = "XRAYCODEC_DEVICE"
 MAX_TENSOR_VALUES = (1 << 31) - 1
 """Of the widest tensor in one call: libraries beneath count in int32."""
+BAND_POSITIONS = 1 << 17
+"""Of an input that is evaluated at once; lattice's usual tiles have half of that."""
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 
@@ -177,6 +179,27 @@ class ExactNetwork:
                 f"input of {x.dtype} {x.shape}; needed is uint8 (batch, {self.graph.channels}, row,"
                 " column), none of them 0"
             )
+        rows, columns = x.shape[2:]
+        if x.shape[0] * rows * columns > BAND_POSITIONS and rows > 1:
+            return self._in_bands(x, max(1, BAND_POSITIONS // (x.shape[0] * columns)))
+        return self._evaluate(x)
+
+    def _in_bands(self, x: npt.NDArray[np.uint8], band: int) -> Outputs:
+        """Evaluate some rows at a time, and what they see: what is inside takes much memory."""
+        rows = x.shape[2]
+        outputs: dict[str, npt.NDArray[Any]] = {}
+        for top in range(0, rows, band):
+            bottom = min(top + band, rows)
+            first = max(0, top - self.reach)
+            found = self._evaluate(x[:, :, first : min(rows, bottom + self.reach)])
+            for name, values in found.items():
+                if name not in outputs:
+                    shape = (*values.shape[:2], *x.shape[2:])
+                    outputs[name] = np.empty(shape, values.dtype)
+                outputs[name][:, :, top:bottom] = values[:, :, top - first : bottom - first]
+        return outputs
+
+    def _evaluate(self, x: npt.NDArray[np.uint8]) -> Outputs:
         values = x.shape[0] * x.shape[2] * x.shape[3] * self._widest
         if values > MAX_TENSOR_VALUES:
             raise ModelError(

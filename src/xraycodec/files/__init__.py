@@ -6,7 +6,7 @@
 
 What a file is comes from its content, never from its suffix; only the format of an *output*
 follows the suffix. Every reader checks the dimensions in the file's header against
-``max_pixels`` before it takes memory for pixels.
+`Limits` before it takes memory for pixels.
 
 What each format keeps of an :class:`~xraycodec.image.XRay`:
 
@@ -31,12 +31,11 @@ is not read: :mod:`~xraycodec.files.left_out` names it. Where eight bits stored 
 from __future__ import annotations
 
 from xraycodec.files.atomic import write_atomically
-from xraycodec.files.checks import MAX_PIXELS
-from xraycodec.files.formats import decode, encode, format_of_suffix, read, write
+from xraycodec.files.formats import check_head, decode, encode, format_of_suffix, read, write
 from xraycodec.files.signatures import sniff
 
 __all__ = [
-    "MAX_PIXELS",
+    "check_head",
     "decode",
     "encode",
     "format_of_suffix",

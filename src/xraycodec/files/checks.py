@@ -15,10 +15,7 @@ from xraycodec.errors import (
     UnsupportedImageError,
     XrayCodecError,
 )
-
-MAX_PIXELS = 2**28
-"""Default limit of pixels in one file, over all frames: 16384 x 16384."""
-
+from xraycodec.limits import Limits
 
 _CODECS = ("imagecodecs", "zlib")
 """Packages whose errors say what is wrong with a codestream."""
@@ -51,23 +48,21 @@ def damage_as_corrupt(what: str, *telling: type[Exception]) -> Iterator[None]:
         raise CorruptImageError(f"{what}: {reason}") from error
 
 
-def check_pixels(rows: int, columns: int, frames: int, max_pixels: int) -> None:
-    """Check dimensions that a header claims.
+def check_pixels(
+    rows: int, columns: int, frames: int, limits: Limits, size_bytes: int | None = None
+) -> None:
+    """Check dimensions that a header claims, as `Limits.check_pixels`.
 
     Raises:
         CorruptImageError: a dimension below 1.
-        LimitError: more than ``max_pixels`` pixels over all frames.
+        LimitError: too many pixels.
     """
     if rows < 1 or columns < 1 or frames < 1:
         raise CorruptImageError(
             f"the header gives {frames} frame(s) of {rows} rows x {columns} columns;"
             " allowed is 1 or more of each"
         )
-    if rows * columns * frames > max_pixels:
-        raise LimitError(
-            f"the header gives {frames} frame(s) of {rows} rows x {columns} columns,"
-            f" {rows * columns * frames} pixels; the limit is {max_pixels}"
-        )
+    limits.check_pixels(frames, rows, columns, size_bytes, "the header")
 
 
 def gray_channel(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -15,11 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.errors import CorruptImageError, UnsupportedImageError
+from xraycodec.errors import CorruptImageError, LimitError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
 from xraycodec.files.jpeg2000 import check_tile_parts, codestream_of
 from xraycodec.files.jpeg_scans import EOI, SOF, SOS, check_scans, next_segment
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
+
+MAX_SCANS = 100
+"""Of one JPEG; encoders write up to about ten for an image of one component."""
 
 _SOF55 = 0xF7  # JPEG-LS frame header
 
@@ -123,6 +127,9 @@ def decode_codestream(data: bytes, header: FrameHeader) -> npt.NDArray[Any]:
     if what == "JPEG 2000":
         check_tile_parts(data)
     if what == "JPEG":
+        # Each scan of a progressive JPEG goes over the whole image. Comments may hold the marker.
+        if (scans := data.count(b"\xff\xda")) > MAX_SCANS:
+            raise LimitError(f"JPEG: the codestream has {scans} scans; the limit is {MAX_SCANS}")
         data = check_scans(data)
     # CharLS spins for half a minute on data that are cut short. Entropy-coded data never contain
     # the marker, for a bit is stuffed after FF.
@@ -139,20 +146,20 @@ def decode_codestream(data: bytes, header: FrameHeader) -> npt.NDArray[Any]:
     return samples
 
 
-def decode_jpeg(data: bytes, max_pixels: int) -> XRay:
+def decode_jpeg(data: bytes, limits: Limits) -> XRay:
     """Decode a grayscale JPEG or JPEG-LS file, lossy or lossless, of 2 to 16 bits."""
-    return _to_xray(data, read_jpeg_header(data), max_pixels)
+    return _to_xray(data, read_jpeg_header(data), limits)
 
 
-def decode_jpeg2000(data: bytes, max_pixels: int) -> XRay:
+def decode_jpeg2000(data: bytes, limits: Limits) -> XRay:
     """Decode a grayscale JPEG 2000 or HTJ2K file, raw codestream or JP2."""
     codestream = codestream_of(data)
-    return _to_xray(codestream, read_jpeg2000_header(codestream), max_pixels)
+    return _to_xray(codestream, read_jpeg2000_header(codestream), limits)
 
 
-def _to_xray(data: bytes, header: FrameHeader, max_pixels: int) -> XRay:
+def _to_xray(data: bytes, header: FrameHeader, limits: Limits) -> XRay:
     check_gray(header)
-    check_pixels(header.rows, header.columns, 1, max_pixels)
+    check_pixels(header.rows, header.columns, 1, limits, len(data))
     samples = decode_codestream(data, header)
     width = 8 if header.bits <= 8 else 16
     return XRay(samples.astype(f"{'int' if header.signed else 'uint'}{width}"), header.bits)

@@ -11,6 +11,7 @@ A cell is a pixel as allocated; its stored value is Bits Stored bits of it that 
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ import numpy.typing as npt
 
 from xraycodec.errors import CorruptImageError
 from xraycodec.image import Pixels, SpareBits
+
+_BLOCK = 1 << 18
+"""Cells that are worked on together; planes of bits are cut there at whole bytes."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class PixelLayout:
 
 
 def native_cells(
-    value: bytes, layout: PixelLayout, *, big_endian: bool, words: bool
+    value: bytes | memoryview, layout: PixelLayout, *, big_endian: bool, words: bool
 ) -> npt.NDArray[Any]:
     """Cells of uncompressed pixel data.
 
@@ -69,7 +73,7 @@ def native_cells(
         words: the value representation is OW, whose unit is 16 bits whatever a cell is.
 
     Returns:
-        ``(frame, row, column)``.
+        ``(frame, row, column)``, a read-only view of ``value`` where its bytes lie as they should.
 
     Raises:
         CorruptImageError: too few bytes, or whole frames more than the data set says.
@@ -92,14 +96,16 @@ def native_cells(
         value = swapped + value[len(swapped) :]
     stored = layout.cell.newbyteorder(">" if big_endian else "<")
     cells = np.frombuffer(value, stored, count=layout.frames * layout.rows * layout.columns)
-    return cells.reshape(layout.shape).astype(layout.cell)
+    return cells.reshape(layout.shape).astype(layout.cell, copy=False)
 
 
-def native_tail(value: bytes, layout: PixelLayout, *, big_endian: bool, words: bool) -> bytes:
+def native_tail(
+    value: bytes | memoryview, layout: PixelLayout, *, big_endian: bool, words: bool
+) -> bytes:
     """Bytes of uncompressed pixel data after the last cell, in little endian; as `native_cells`."""
     expected = layout.frames * layout.rows * layout.columns * layout.cell.itemsize
     start = expected // 2 * 2
-    tail = value[start:]
+    tail = bytes(value[start:])
     if big_endian and words and layout.bits_allocated == 8 and len(tail) % 2 == 0:
         tail = np.frombuffer(tail, ">u2").astype("<u2").tobytes()
     return tail[expected - start :]
@@ -124,6 +130,14 @@ def stored_values(cells: npt.NDArray[Any], layout: PixelLayout) -> Pixels:
     return (top.view(signed) if layout.signed else top) >> unused
 
 
+def into_stored_values(cells: npt.NDArray[Any], layout: PixelLayout) -> Pixels:
+    """`stored_values` of cells that nobody needs any more, in their own memory."""
+    if layout.bits_stored < layout.bits_allocated:
+        for block in _blocks(cells):
+            block[...] = stored_values(block, layout).view(cells.dtype)
+    return cells.view(f"i{cells.dtype.itemsize}") if layout.signed else cells
+
+
 def spare_bits(cells: npt.NDArray[Any], layout: PixelLayout) -> SpareBits | None:
     """Bits of cells around the bits stored; ``None`` where they are as :class:`XRay` expects.
 
@@ -136,17 +150,21 @@ def spare_bits(cells: npt.NDArray[Any], layout: PixelLayout) -> SpareBits | None
     spare = every & ~layout.stored_mask
     if not spare:
         return None
-    set_bits = int(np.bitwise_or.reduce(cells, axis=None)) & spare
-    sign_bits = 0
-    if layout.signed:
-        # All ones where the sign is: what differs from that in any cell does not repeat it.
-        sign = -((cells >> layout.high_bit) & 1).astype(cells.dtype)
-        sign_bits = above & ~int(np.bitwise_or.reduce(cells ^ sign, axis=None))
+    set_bits = unlike_sign = 0
+    for block in _blocks(cells):
+        set_bits |= int(np.bitwise_or.reduce(block)) & spare
+        if layout.signed:
+            # All ones where the sign is: what differs from that in any cell does not repeat it.
+            sign = -((block >> layout.high_bit) & 1).astype(cells.dtype)
+            unlike_sign |= int(np.bitwise_or.reduce(block ^ sign))
+    sign_bits = above & ~unlike_sign if layout.signed else 0
     plane_bits = set_bits & ~sign_bits
     if not plane_bits and sign_bits == (above if layout.signed else 0):
         return None
     planes = b"".join(
-        np.packbits(((cells >> bit) & 1).astype(np.uint8)).tobytes() for bit in _bits(plane_bits)
+        np.packbits(((block >> bit) & 1).astype(np.uint8)).tobytes()
+        for bit in _bits(plane_bits)
+        for block in _blocks(cells)
     )
     return SpareBits(sign_bits, plane_bits, planes)
 
@@ -168,8 +186,8 @@ def cells_of(pixels: Pixels, layout: PixelLayout, spare: SpareBits | None) -> np
     signed = pixels.astype(f"i{layout.cell.itemsize}") if layout.signed else pixels
     cells = signed.view(layout.cell) if layout.signed else pixels.astype(layout.cell)
     shift = layout.high_bit + 1 - layout.bits_stored
-    # Signed pixels have their sign above High Bit already, the default.
-    cells = cells << shift if shift else cells
+    if shift:  # signed pixels have their sign above High Bit already, the default
+        cells <<= shift
     if spare is None:
         return cells
     every = (1 << layout.bits_allocated) - 1
@@ -178,13 +196,34 @@ def cells_of(pixels: Pixels, layout: PixelLayout, spare: SpareBits | None) -> np
             f"spare bits 0x{both:04x} do not lie around the {layout.bits_stored} bits stored up to"
             f" bit {layout.high_bit} of {layout.bits_allocated}"
         )
-    cells = cells & (layout.stored_mask | spare.sign_bits)
+    cells &= cells.dtype.type(layout.stored_mask | spare.sign_bits)
     plane_bytes = spare.plane_bytes(pixels.size)
     for number, bit in enumerate(_bits(spare.plane_bits)):
         plane = np.frombuffer(spare.planes, np.uint8, plane_bytes, number * plane_bytes)
-        ones = np.unpackbits(plane, count=pixels.size).reshape(pixels.shape)
-        cells |= ones.astype(layout.cell) << bit
+        for start, block in zip(range(0, plane_bytes, _BLOCK // 8), _blocks(cells), strict=True):
+            ones = np.unpackbits(plane[start : start + _BLOCK // 8], count=block.size)
+            block |= ones.astype(layout.cell) << bit
     return cells
+
+
+def raster_of(
+    frames: Pixels, layout: PixelLayout, spare: SpareBits | None, tail: bytes = b""
+) -> bytes:
+    """Native Pixel Data, little endian, of `cells_of` pixels ``(frame, row, column)``."""
+    # Written into one buffer, which is not copied in the end as joined parts would be.
+    stream = io.BytesIO()
+    # Planes of spare bits go on from frame to frame.
+    parts = (cells_of(frame, layout, None) for frame in frames)
+    for cells in parts if spare is None else [cells_of(frames, layout, spare)]:
+        stream.write(np.ascontiguousarray(cells, layout.cell.newbyteorder("<")).data)
+    stream.write(tail)
+    return stream.getvalue()
+
+
+def _blocks(cells: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """All cells in their order, as views: what is computed of a block takes little memory."""
+    flat = cells.reshape(-1)
+    return [flat[start : start + _BLOCK] for start in range(0, flat.size, _BLOCK)]
 
 
 def _bits(mask: int) -> list[int]:

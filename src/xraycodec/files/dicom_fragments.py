@@ -40,11 +40,25 @@ class _Fragment:
     value: bytes
 
 
-def read_data_set(data: bytes, *, implicit: bool, little: bool) -> Dataset:
+def read_data_set(
+    data: bytes,
+    *,
+    start: int = 0,
+    implicit: bool,
+    little: bool,
+    defer_bytes: int | None = None,
+) -> Dataset:
     """Parse a data set as pydicom does, but encapsulated Pixel Data by their items.
 
     The sequence delimiter may be missing at the end of the file, or before the few elements that
     can follow.
+
+    Args:
+        data: holds it, from ``start`` to its end.
+        start: byte at which it begins.
+        implicit: whether it is implicit VR.
+        little: whether it is little endian.
+        defer_bytes: size from which values are left in ``data``, as pydicom defers them.
 
     Raises:
         CorruptImageError: broken items.
@@ -61,8 +75,13 @@ def read_data_set(data: bytes, *, implicit: bool, little: bool) -> Dataset:
         return bool(vrs)
 
     stream = io.BytesIO(data)
+    stream.seek(start)
     dataset = read_dataset(
-        stream, implicit, little, stop_when=at_encapsulated_pixels if little else None
+        stream,
+        implicit,
+        little,
+        stop_when=at_encapsulated_pixels if little else None,
+        defer_size=defer_bytes,
     )
     if not vrs:
         return dataset

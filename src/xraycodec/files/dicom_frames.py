@@ -35,6 +35,7 @@ from xraycodec.files.dicom_fragments import split_frames
 from xraycodec.files.frame_losses import method_of_loss
 from xraycodec.files.jpeg2000 import codestream_of
 from xraycodec.image import MAX_RATIO, Loss
+from xraycodec.limits import Limits
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -43,6 +44,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 GE_BIG_PIXELS = "1.2.840.113619.5.2"
 """Implicit VR Little Endian, but for Pixel Data, which are big endian; private."""
 NATIVE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED, GE_BIG_PIXELS))
+IMPLICIT = frozenset((IMPLICIT_LITTLE, GE_BIG_PIXELS))
 BIG_ENDIAN_PIXELS = frozenset((EXPLICIT_BIG, GE_BIG_PIXELS))
 
 _RLE = "1.2.840.10008.1.2.5"
@@ -193,7 +195,7 @@ def _decode_frame(frame: bytes, family: str, layout: PixelLayout) -> npt.NDArray
         if xl.animated:
             raise CorruptImageError("JPEG XL: an animation; allowed is one image in a frame")
         _check_size(xl.rows, xl.columns, xl.bits, layout)
-        samples = jpegxl.decode_samples(frame, xl, xl.rows * xl.columns)
+        samples = jpegxl.decode_samples(frame, xl, Limits(max_pixels=xl.rows * xl.columns))
         bits = xl.bits
     else:
         read_header = read_jpeg_header if family == "jpeg" else read_jpeg2000_header

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 from xraycodec.errors import ImageError, OptionError
 from xraycodec.files.checks import damage_as_corrupt
-from xraycodec.files.dicom import PIXEL_TAGS, layout_of, parse_data_set
-from xraycodec.files.dicom_cells import PixelLayout, cells_of
+from xraycodec.files.dicom import PIXEL_TAGS, layout_of
+from xraycodec.files.dicom_cells import PixelLayout, raster_of
 from xraycodec.files.dicom_frames import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, NATIVE
 from xraycodec.files.dicom_lossy import UidPolicy, mark_losses, renew_instance
+from xraycodec.files.dicom_parsing import parse_data_set
 from xraycodec.image import XRay
 
 if TYPE_CHECKING:
@@ -125,6 +126,9 @@ def to_file(dataset: Dataset, transfer_syntax: str = EXPLICIT_LITTLE) -> bytes:
         if "PixelData" in written:
             pixels = copy(written["PixelData"])
             pixels.is_undefined_length = transfer_syntax not in NATIVE
+            if isinstance(pixels.value, bytes) and pixels.VR in ("OB", "OW"):
+                # pydicom copies values into a buffer of their own, but not those of streams.
+                pixels.value = io.BytesIO(pixels.value)
             written["PixelData"] = pixels
         stream = io.BytesIO()
         dcmwrite(
@@ -170,13 +174,26 @@ def _set_pixels(dataset: Dataset, image: XRay) -> None:
     ):
         dataset.PhotometricInterpretation = image.photometric_interpretation
     # Spare bits mean something in the cells of their own data set alone.
-    cells = cells_of(image.pixels, layout, image.spare_bits if known else None)
-    raster = cells.astype(layout.cell.newbyteorder("<"), copy=False).tobytes()
+    spare = image.spare_bits if known else None
     vr = "OB" if layout.bits_allocated == 8 else "OW"
-    tail = b"\0" * (len(raster) % 2)
+    tail = b"\0" * (image.pixels.size * layout.cell.itemsize % 2)
     if known and image.dicom_file is not None and image.dicom_file.pixel_vr is not None:
         vr, tail = image.dicom_file.pixel_vr, image.dicom_file.pixel_tail
-    dataset.add_new("PixelData", vr, raster + tail)
+    dataset.add_new("PixelData", vr, raster_of(image.frames, layout, spare, tail))
+
+
+def layout_for(image: XRay) -> tuple[PixelLayout, bool]:
+    """How the cells of an image lie in what `to_data_set` makes, and whether it keeps spare bits.
+
+    Raises:
+        CorruptImageError: the image's own data set cannot be parsed.
+    """
+    from pydicom.dataset import Dataset
+
+    with warnings.catch_warnings(), damage_as_corrupt("DICOM data set"):
+        warnings.simplefilter("ignore")
+        dataset = Dataset() if image.dicom is None else parse_data_set(image.dicom)
+        return _layout_for(dataset, image)
 
 
 def _layout_for(dataset: Dataset, image: XRay) -> tuple[PixelLayout, bool]:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xraycodec.dicom_outline import outline
 from xraycodec.errors import CorruptImageError, UnsupportedImageError
 from xraycodec.files.checks import damage_as_corrupt
+from xraycodec.files.dicom_parsing import read_file_meta
+from xraycodec.limits import Limits
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -23,6 +26,7 @@ _NAME = "DICOMDIR"
 # Media Storage SOP Class UID, explicit VR little endian as all file meta information.
 _CLASS_ELEMENT = b"\x02\x00\x02\x00UI\x14\x00" + MEDIA_STORAGE_DIRECTORY.encode("ascii")
 _HEAD_BYTES = 1024
+_LIMITS = Limits(max_elements=2**20)  # some 20 for each of the files of a medium
 _MAX_COMPONENTS = 8  # PS3.10 8.2
 
 
@@ -65,6 +69,7 @@ def files_of(dicomdir: Path, on_problem: Problem | None = None) -> list[Director
 
     Raises:
         CorruptImageError: it cannot be parsed, or a File ID leads out of the file set.
+        LimitError: it has more elements than the files of a medium need.
         UnsupportedImageError: it is no DICOMDIR.
         OSError: it cannot be read.
     """
@@ -75,6 +80,8 @@ def files_of(dicomdir: Path, on_problem: Problem | None = None) -> list[Director
     found: dict[Path, DirectoryFile] = {}
     with warnings.catch_warnings(), damage_as_corrupt(_NAME):
         warnings.simplefilter("ignore")
+        _, start = read_file_meta(data, _LIMITS)
+        outline(data, _LIMITS, start=start)
         dataset = dcmread(io.BytesIO(data))
         if dataset.file_meta.get("MediaStorageSOPClassUID") != MEDIA_STORAGE_DIRECTORY:
             raise UnsupportedImageError("the file is no DICOMDIR")

@@ -7,10 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError, XrayCodecError
+from xraycodec.errors import (
+    CorruptImageError,
+    LimitError,
+    OptionError,
+    UnsupportedImageError,
+    XrayCodecError,
+)
 from xraycodec.files import (
     codestreams,
     dicom,
+    dicom_parsing,
     dicom_writer,
     jpegxl,
     npy,
@@ -19,11 +26,14 @@ from xraycodec.files import (
     tiff,
 )
 from xraycodec.files.atomic import write_atomically
-from xraycodec.files.checks import MAX_PIXELS
 from xraycodec.files.signatures import sniff
 from xraycodec.image import Pixels, XRay, as_xray
+from xraycodec.limits import DEFAULT_LIMITS, Limits, memory_as_limit
 
-_DECODERS: dict[str, Callable[[bytes, int], XRay]] = {
+_HEAD_BYTES = 1 << 22
+"""Of a file that is larger, which are looked at before the rest is read."""
+
+_DECODERS: dict[str, Callable[[bytes, Limits], XRay]] = {
     "dicom": dicom.decode,
     "png": png.decode,
     "tiff": tiff.decode,
@@ -58,13 +68,14 @@ _SUFFIXES = {
 }
 
 
-def decode(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) -> XRay:
+def decode(data: bytes, name: str = "input", *, limits: Limits | None = None) -> XRay:
     """Decode an image file of any format that :func:`~xraycodec.files.sniff` names.
 
     Args:
         data: the whole file.
         name: what messages call it.
-        max_pixels: limit over all frames, checked before memory is taken.
+        limits: sizes to accept, checked before memory is taken; the defaults hold any
+            radiograph, tomosynthesis and long fluoroscopy too.
 
     Returns:
         The radiograph. Gray images stored as RGB or RGBA PNG (equal channels, opaque) count as
@@ -73,7 +84,7 @@ def decode(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) ->
     Raises:
         UnsupportedImageError: an unknown format, or colour, floats, more than 16 bits.
         CorruptImageError: the file is damaged or contradicts itself.
-        LimitError: more pixels than ``max_pixels``.
+        LimitError: a size exceeds ``limits``, or memory does not suffice.
     """
     given: object = data
     if not isinstance(given, bytes | bytearray | memoryview):
@@ -96,12 +107,28 @@ def decode(data: bytes, name: str = "input", *, max_pixels: int = MAX_PIXELS) ->
                 f"no known image format begins with {data[:8].hex(' ')}; allowed are"
                 f" {', '.join(_DECODERS)}"
             )
-        return _DECODERS[found](data, max_pixels)
+        with memory_as_limit("the image"):
+            return _DECODERS[found](data, limits or DEFAULT_LIMITS)
     except XrayCodecError as error:
         raise type(error)(f"{name}: {error}") from error
 
 
-def read(source: str | os.PathLike[str] | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> XRay:
+def check_head(head: bytes, size_bytes: int | None, limits: Limits) -> None:
+    """Refuse a DICOM file by its first bytes, as far as these tell, before the rest is read.
+
+    Args:
+        head: of a file of any format; a megabyte tells the size of nearly every DICOM file.
+        size_bytes: of the whole file, ``None`` if that is not known.
+        limits: sizes to accept.
+
+    Raises:
+        LimitError: the file will be refused.
+    """
+    if sniff(head) == "dicom":
+        dicom_parsing.check_head(head, size_bytes, limits)
+
+
+def read(source: str | os.PathLike[str] | BinaryIO, *, limits: Limits | None = None) -> XRay:
     """Read an image file: a path, or a binary stream from its position to its end.
 
     Raises:
@@ -110,7 +137,17 @@ def read(source: str | os.PathLike[str] | BinaryIO, *, max_pixels: int = MAX_PIX
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        return decode(path.read_bytes(), str(path), max_pixels=max_pixels)
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+            size_bytes = os.fstat(stream.fileno()).st_size
+            if size_bytes > len(head):
+                try:
+                    check_head(head, size_bytes, limits or DEFAULT_LIMITS)
+                except LimitError as error:
+                    raise LimitError(f"{path}: {error}") from error
+                stream.seek(0)
+                head = stream.read()
+        return decode(head, str(path), limits=limits)
     given: Any = source
     if not hasattr(given, "read"):
         raise UnsupportedImageError(
@@ -118,7 +155,7 @@ def read(source: str | os.PathLike[str] | BinaryIO, *, max_pixels: int = MAX_PIX
             " io.BytesIO(data) makes a file of bytes"
         )
     name = getattr(source, "name", None)
-    return decode(source.read(), name if isinstance(name, str) else "input", max_pixels=max_pixels)
+    return decode(source.read(), name if isinstance(name, str) else "input", limits=limits)
 
 
 def encode(image: XRay | Pixels, format: str) -> bytes:  # noqa: A002 - the field's word for it

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xraycodec.errors import CorruptImageError, LimitError, OptionError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt, gray_channel
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
 
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))  # 18181-1, table of sizes
 _HEADER_BYTES = 256  # more than the size and bit depth fields can take
@@ -40,10 +41,11 @@ class FrameHeader:
     xyb: bool = False
 
 
-def decode(data: bytes, max_pixels: int) -> XRay:
+def decode(data: bytes, limits: Limits) -> XRay:
     """Decode a JPEG XL file, codestream or container, of one or several frames."""
     header = read_header(data)
-    samples = decode_samples(data, header, max_pixels)
+    check_pixels(header.rows, header.columns, 1, limits, len(data))
+    samples = decode_samples(data, header, limits)
     return XRay(samples, header.bits)
 
 
@@ -66,15 +68,15 @@ def encode(image: XRay) -> bytes:
     )
 
 
-def decode_samples(data: bytes, header: FrameHeader, max_pixels: int) -> npt.NDArray[Any]:
+def decode_samples(data: bytes, header: FrameHeader, limits: Limits) -> npt.NDArray[Any]:
     """Decode to ``(row, column)`` or ``(frame, row, column)`` of uint8 or uint16.
 
     Raises:
         UnsupportedImageError: colour, transparency, floats or more than 16 bits.
         CorruptImageError: the decoder refuses it.
-        LimitError: more pixels than ``max_pixels``.
+        LimitError: more pixels than ``limits`` allow.
     """
-    check_pixels(header.rows, header.columns, 1, max_pixels)
+    check_pixels(header.rows, header.columns, 1, limits)
     if header.floats or header.bits > 16:
         raise UnsupportedImageError(
             f"JPEG XL: {header.bits} bits a sample{' of floats' if header.floats else ''};"
@@ -89,7 +91,7 @@ def decode_samples(data: bytes, header: FrameHeader, max_pixels: int) -> npt.NDA
     import imagecodecs
 
     if header.animated:
-        _check_frame_count(data, header, max_pixels)
+        _check_frame_count(data, header, limits)
     with damage_as_corrupt("JPEG XL"):
         samples = np.asarray(imagecodecs.jpegxl_decode(data))
     if samples.dtype not in (np.uint8, np.uint16):
@@ -207,8 +209,8 @@ def _codestream_of_container(data: bytes) -> bytes:
     return parts
 
 
-def _check_frame_count(data: bytes, header: FrameHeader, max_pixels: int) -> None:
-    """Refuse an animation with more frames than ``max_pixels`` allows, before decoding it.
+def _check_frame_count(data: bytes, header: FrameHeader, limits: Limits) -> None:
+    """Refuse an animation with more frames than ``limits`` allow, before decoding it.
 
     No header holds the number of frames and the decoder takes memory for all of them. But a
     frame past the last leaves the decoder's output as it was, and a frame that exists cannot
@@ -216,7 +218,8 @@ def _check_frame_count(data: bytes, header: FrameHeader, max_pixels: int) -> Non
     """
     import imagecodecs
 
-    first_too_many = max_pixels // (header.rows * header.columns)
+    most = min(limits.max_pixels, max(limits.free_pixels, limits.max_expansion * len(data)))
+    first_too_many = most // (header.rows * header.columns)
     for filling in (0x5A, 0xA5):
         shape = (header.rows, header.columns)
         probe = np.full(shape, filling, np.uint8 if header.bits <= 8 else np.uint16)
@@ -225,5 +228,5 @@ def _check_frame_count(data: bytes, header: FrameHeader, max_pixels: int) -> Non
         if (probe != filling).any():
             raise LimitError(
                 f"JPEG XL: more than {first_too_many} frames of {header.rows} rows x"
-                f" {header.columns} columns; the limit is {max_pixels} pixels"
+                f" {header.columns} columns; the limit is {most} pixels"
             )

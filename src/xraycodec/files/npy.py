@@ -15,9 +15,10 @@ from numpy.lib import format as npy_format
 from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
 from xraycodec.image import XRay, looks_like_channels
+from xraycodec.limits import Limits
 
 
-def decode(data: bytes, max_pixels: int) -> XRay:
+def decode(data: bytes, limits: Limits) -> XRay:
     """Decode an NPY file of 8- or 16-bit integers in any byte and array order.
 
     Three axes are frames; a last axis of up to 4 looks like colour channels and is refused,
@@ -43,7 +44,7 @@ def decode(data: bytes, max_pixels: int) -> XRay:
         )
     if looks_like_channels(shape):
         raise UnsupportedImageError(f"NPY: shape {shape} looks like colour channels")
-    check_pixels(shape[-2], shape[-1], shape[0] if len(shape) == 3 else 1, max_pixels)
+    check_pixels(shape[-2], shape[-1], shape[0] if len(shape) == 3 else 1, limits)
     expected = math.prod(shape) * dtype.itemsize
     found = len(data) - stream.tell()
     if found != expected:

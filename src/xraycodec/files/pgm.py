@@ -12,6 +12,7 @@ import numpy as np
 from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels
 from xraycodec.image import PhotometricInterpretation, XRay
+from xraycodec.limits import Limits
 
 _COMMENT = b"# xraycodec:PhotometricInterpretation MONOCHROME1"
 _HEADER_BYTES = 64 * 1024
@@ -22,7 +23,7 @@ _HEADER = re.compile(
 )
 
 
-def decode(data: bytes, max_pixels: int) -> XRay:
+def decode(data: bytes, limits: Limits) -> XRay:
     """Decode a PGM. Bits stored are those that maxval needs: 4095 gives 12, and so does 3000."""
     match = _HEADER.match(data, 0, _HEADER_BYTES)
     if match is None:
@@ -32,7 +33,7 @@ def decode(data: bytes, max_pixels: int) -> XRay:
     columns, rows, maxval = (int(match[i]) for i in (2, 3, 4))
     if not 1 <= maxval <= 65535:
         raise CorruptImageError(f"PGM: maxval is {maxval}; allowed are 1 to 65535")
-    check_pixels(rows, columns, 1, max_pixels)
+    check_pixels(rows, columns, 1, limits)
     raster = memoryview(data)[match.end() :]
     if match[1] == b"5":
         pixels = _binary(raster, rows, columns, maxval)

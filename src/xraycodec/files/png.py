@@ -15,17 +15,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageError
+from xraycodec.errors import CorruptImageError, LimitError, OptionError, UnsupportedImageError
 from xraycodec.files.checks import check_pixels, damage_as_corrupt, gray_channel
 from xraycodec.image import PhotometricInterpretation, XRay
+from xraycodec.limits import Limits
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY_TYPES = (0, 4)  # grayscale, grayscale with alpha
 MONOCHROME1_TEXT = b"xraycodec:PhotometricInterpretation\x00MONOCHROME1"
+_SLACK_BYTES = 1 << 16
+_MAX_CHUNKS = 1 << 16
 _IHDR_END = len(_SIGNATURE) + 25
 
 
-def decode(data: bytes, max_pixels: int) -> XRay:
+def decode(data: bytes, limits: Limits) -> XRay:
     """Decode a PNG; equal and opaque channels count as gray.
 
     Samples of 1, 2 and 4 bits keep their values and their depth as bits stored. A foreign sBIT
@@ -36,16 +39,25 @@ def decode(data: bytes, max_pixels: int) -> XRay:
     if kind != b"IHDR" or len(header) != 13:
         raise CorruptImageError("PNG: the first chunk is not an IHDR of 13 bytes")
     columns, rows, depth, colour_type = struct.unpack_from(">IIBB", header)
-    check_pixels(rows, columns, 1, max_pixels)
+    check_pixels(rows, columns, 1, limits, len(data))
     significant = None
+    data_bytes = 0
     photometric: PhotometricInterpretation = "MONOCHROME2"
     for kind, body in found:
+        data_bytes += len(body) * (kind == b"IDAT")
         if kind == b"acTL":
             raise UnsupportedImageError("PNG: the image is animated; allowed is one frame")
         if kind == b"sBIT" and colour_type in _GRAY_TYPES and body:
             significant = body[0]
         if kind == b"tEXt" and body == MONOCHROME1_TEXT:
             photometric = "MONOCHROME1"
+
+    # The decoder inflates to the end, however much there is.
+    if data_bytes > (most := 16 * (rows + 7) * (columns + 8) + _SLACK_BYTES):
+        raise CorruptImageError(
+            f"PNG: {data_bytes} bytes of compressed samples; {rows} rows x {columns} columns take"
+            f" {most} at most"
+        )
 
     import imagecodecs
 
@@ -90,7 +102,10 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield type and body of every chunk, checksums verified, IEND included."""
     position = len(_SIGNATURE)
+    count = 0
     while position + 12 <= len(data):
+        if (count := count + 1) > _MAX_CHUNKS:
+            raise LimitError(f"PNG: the file has more than {_MAX_CHUNKS} chunks; that is the limit")
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):

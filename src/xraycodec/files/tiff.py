@@ -15,6 +15,7 @@ from xraycodec.errors import CorruptImageError, OptionError, UnsupportedImageErr
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
 from xraycodec.files.jpeg_scans import check_scans
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES = 273, 274, 277, 278, 279
@@ -74,13 +75,13 @@ class _Page:
     highest: int | None = field(compare=False)
 
 
-def decode(data: bytes, max_pixels: int) -> XRay:
+def decode(data: bytes, limits: Limits) -> XRay:
     """Decode a TIFF of one or several pages of equal kind, 1 to 16 bits, in any compression.
 
     The tag of the highest value gives bits stored only if it is the full range of some number
     of bits, because other writers keep the highest value that occurs there.
     """
-    pages = _read_pages(data, max_pixels)
+    pages = _read_pages(data, limits)
     page = pages[0]
     for number, other in enumerate(pages):
         if other != page:
@@ -188,12 +189,12 @@ def _bits_stored(page: _Page, pixels: np.ndarray) -> int:
     return bits if fits else page.bits
 
 
-def _read_pages(data: bytes, max_pixels: int) -> list[_Page]:
+def _read_pages(data: bytes, limits: Limits) -> list[_Page]:
     """Walk the chain of image file directories.
 
     Raises:
         CorruptImageError: a directory outside the file, a loop, tags missing or doubled.
-        LimitError: more pixels than ``max_pixels`` over all pages so far.
+        LimitError: too many pixels in a page, or in all pages so far.
     """
     order = "<" if data[:2] == b"II" else ">"
     with damage_as_corrupt("TIFF: a directory ends outside the file"):
@@ -201,17 +202,15 @@ def _read_pages(data: bytes, max_pixels: int) -> list[_Page]:
         position = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)[0]
         pages: list[_Page] = []
         seen: set[int] = set()
-        pixels = 0
         while position:
             if position in seen:
                 raise CorruptImageError(f"TIFF: directories form a loop at byte {position}")
             seen.add(position)
             tags, position = _read_directory(data, position, order, big)
-            page = _page_of(tags, len(pages), max_pixels)
+            page = _page_of(tags, len(pages), limits)
             _check_jpeg(data, tags)
             pages.append(page)
-            pixels += page.rows * page.columns
-            check_pixels(1, pixels, 1, max_pixels)
+            check_pixels(page.rows, page.columns, len(pages), limits, len(data))
     if not pages:
         raise CorruptImageError("TIFF: the file has no page")
     return pages
@@ -267,7 +266,7 @@ def _check_jpeg(data: bytes, tags: dict[int, tuple[int, ...]]) -> None:
         check_scans(tables + data[offset + 2 : offset + length])
 
 
-def _page_of(tags: dict[int, tuple[int, ...]], number: int, max_pixels: int) -> _Page:
+def _page_of(tags: dict[int, tuple[int, ...]], number: int, limits: Limits) -> _Page:
     def value(tag: int, default: int) -> int:
         return tags.get(tag, (default,))[0]
 
@@ -275,9 +274,9 @@ def _page_of(tags: dict[int, tuple[int, ...]], number: int, max_pixels: int) -> 
         if tag not in tags:
             raise CorruptImageError(f"TIFF: page {number} has no tag {tag} ({_NAMES[tag]})")
     rows, columns = value(LENGTH, 0), value(WIDTH, 0)
-    check_pixels(rows, columns, 1, max_pixels)
+    check_pixels(rows, columns, 1, limits)
     # libtiff takes memory for whole tiles, whatever the image's size.
-    check_pixels(value(TILE_LENGTH, 1), value(TILE_WIDTH, 1), 1, max_pixels)
+    check_pixels(value(TILE_LENGTH, 1), value(TILE_WIDTH, 1), 1, limits)
     photometric, samples = value(PHOTOMETRIC, 0), value(SAMPLES, 1)
     if photometric not in (0, 1):
         raise UnsupportedImageError(

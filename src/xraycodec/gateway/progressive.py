@@ -46,12 +46,11 @@ def preview(data: bytes, settings: Preview) -> bytes:
     """
     from xraycodec.dicom.encapsulation import XRC_UID, encapsulate, is_wrapped
     from xraycodec.dicom.overlays import of_stored_bits
-    from xraycodec.files import MAX_PIXELS
     from xraycodec.files.dicom import decode
     from xraycodec.files.dicom_writer import to_file
 
     # Bits around the stored ones would not outlive the loss.
-    dataset, _ = of_stored_bits(decode(data, MAX_PIXELS))
+    dataset, _ = of_stored_bits(decode(data))
     image_uid = str(dataset.SOPInstanceUID)
     encapsulate(dataset, _codec(settings), uid_policy="standard")
     if dataset.get("LossyImageCompression") != "01" or dataset.SOPInstanceUID == image_uid:

@@ -98,7 +98,10 @@ def decode_array(data: bytes | memoryview, max_elements: int | None = None) -> n
         LimitError: it has more elements.
         ModelError: the model pack that it names is not at hand.
     """
-    limits = Limits() if max_elements is None else Limits(max_pixels=max_elements)
+    limits = Limits()
+    if max_elements is not None:
+        # Whoever says so has the room, and constant arrays are common.
+        limits = Limits(max_elements, max_elements, free_pixels=max_elements)
     return decompress(data, limits=limits, threads=_THREADS).pixels
 
 

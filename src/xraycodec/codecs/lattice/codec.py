@@ -106,7 +106,7 @@ class Lattice(Codec):
         if mapped.peak and rows * columns >= LEAST_FITTED_PIXELS:
             coefficients = _fit(frames, places, mapped, step, model.coefficients)
         setting = Setting(model, coefficients or model.coefficients, step, mapped.peak)
-        decoded = np.empty_like(frames)
+        decoded = frames if max_error == 0 else np.empty_like(frames)
         jobs = [(number, window) for number in range(len(frames)) for window in places]
 
         def work(job: tuple[int, Window]) -> list[bytes]:
@@ -114,7 +114,8 @@ class Lattice(Codec):
             tile = mapped.to_levels(frames[number][window.inner])
             coder = Encoder(tile_planes(tile), setting)
             known = walk((tile.shape[0], tile.shape[1]), setting, coder)
-            decoded[number][window.inner] = mapped.to_pixels(known[PAD:-PAD, PAD:-PAD])
+            if max_error:  # else they are those that were given
+                decoded[number][window.inner] = mapped.to_pixels(known[PAD:-PAD, PAD:-PAD])
             return coder.payloads()
 
         tiles = run_jobs(work, jobs, pool_threads, progress)

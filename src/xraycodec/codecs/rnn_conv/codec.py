@@ -68,6 +68,7 @@ class RnnConv(Codec):
     """
 
     codec_id: ClassVar[str] = "RNNC"
+    frames_apart: ClassVar[bool] = False  # one digest is of the codes of all
 
     ratio: float = 8.0
     tile: int = 256

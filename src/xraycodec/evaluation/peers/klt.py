@@ -37,8 +37,9 @@ from xraycodec.evaluation.peers.peer import (
     samples_of,
     whole_beta,
 )
-from xraycodec.files.checks import MAX_PIXELS, check_pixels, damage_as_corrupt
+from xraycodec.files.checks import check_pixels, damage_as_corrupt
 from xraycodec.image import Pixels, XRay
+from xraycodec.limits import DEFAULT_LIMITS
 
 BLOCK = 16
 _NAME = "KLT"
@@ -148,7 +149,7 @@ def _decode(model: _Model, data: bytes) -> Pixels:
             f"{_NAME}: the file is for the transform {checksum:08x}; this one is"
             f" {model.checksum:08x}"
         )
-    check_pixels(rows, columns, 1, MAX_PIXELS)
+    check_pixels(rows, columns, 1, DEFAULT_LIMITS)
     shape = (last + 1, *_grid(rows, columns))
     body = _body(data[_HEAD.size :], shape, model.deflated)
     codes = np.frombuffer(body, np.int8).reshape(shape)
