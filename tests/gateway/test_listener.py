@@ -70,6 +70,19 @@ def _echo(port: int, tls: ssl.SSLContext | None = None) -> bool:
     return bool(status == 0)
 
 
+def _close(self: AssociationSocket) -> None:
+    """As pynetdicom's, which leaves a socket open that the other side has closed."""
+    with suppress(OSError):
+        self.socket.shutdown(socket.SHUT_RDWR)
+    self.socket.close()
+
+
+@pytest.fixture(autouse=True)
+def sockets_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers of these tests close what they open, whoever collects garbage when."""
+    monkeypatch.setattr(AssociationSocket, "_shutdown_socket", _close)
+
+
 def _read_to_end(peer: socket.socket) -> None:
     """Wait until the other side has closed, politely or not."""
     with suppress(ConnectionResetError):
@@ -223,17 +236,7 @@ def _connections(gateway: Gateway) -> int:
     return gateway._receiver._server.connections_of("127.0.0.1")
 
 
-def _close(self: AssociationSocket) -> None:
-    """As pynetdicom's, which leaves a socket open that the other side has closed."""
-    with suppress(OSError):
-        self.socket.shutdown(socket.SHUT_RDWR)
-    self.socket.close()
-
-
-def test_one_host_cannot_hold_all_associations(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(AssociationSocket, "_shutdown_socket", _close)
+def test_one_host_cannot_hold_all_associations(tmp_path: Path) -> None:
     with gateway_in(_config(tmp_path, "associations = 9\nassociations_per_host = 2")) as gateway:
         held = [_associate(gateway.port) for _ in range(2)]
         assert all(each.is_established for each in held)
