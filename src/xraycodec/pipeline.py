@@ -10,7 +10,7 @@ import numpy as np
 from xraycodec.codecs.base import Codec, Progress, no_progress
 from xraycodec.codecs.registry import codec_by_id, name_of
 from xraycodec.container import Container, Limits, build, hash_pixels, parse
-from xraycodec.errors import CorruptError
+from xraycodec.errors import CorruptError, ImageError
 from xraycodec.image import Loss, Pixels, XRay
 from xraycodec.losses import losses_after
 
@@ -160,7 +160,8 @@ def verify(
         FormatError, LimitError, ModelError: as `decompress`.
         CorruptError: the file holds something else than ``original``: another shape, sign, bits
             stored, photometric interpretation, data set, file meta information or spare bits,
-            other losses before, or a pixel that differs by more than the file's ``max_error``.
+            other losses before, or a pixel that differs by more than the file's ``max_error``; or
+            no DICOM file can be written of its data set.
     """
     container = parse(data, limits or Limits())
     image, identical = _decode(container, threads, progress)
@@ -173,7 +174,25 @@ def verify(
                 f"a decoded pixel differs by {largest_error} from the original; the file promises"
                 f" {header.max_error} at most"
             )
+    _check_restorable(container)
     return Verification(identical, header.exact, header.max_error, largest_error)
+
+
+def _check_restorable(container: Container) -> None:
+    """Check that the DICOM file which a stream comes from can be written again.
+
+    Raises:
+        CorruptError: it cannot.
+    """
+    if container.dicom is None:
+        return
+    from xraycodec.files.dicom_writer import check_restorable
+
+    losses = losses_after(container.losses, container.header, sum(map(len, container.payloads)))
+    try:
+        check_restorable(container.dicom, container.dicom_file, losses)
+    except ImageError as error:
+        raise CorruptError(f"no DICOM file can be written of the data set: {error}") from error
 
 
 def _largest_error(image: XRay, earlier_losses: tuple[Loss, ...], original: XRay) -> int:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from xraycodec.files.checks import damage_as_corrupt
+from xraycodec.files.dicom_values import text_of, value_of
 from xraycodec.image import Loss
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ def mark_lossy(
 
     Raises:
         UnsupportedImageError: no such method, or a ratio out of bounds, as :class:`Loss`.
+        CorruptImageError: an element to which something is added cannot be parsed.
     """
     _mark(dataset, [Loss(method, ratio)], [description], uid_policy, pixel_range)
 
@@ -80,7 +84,7 @@ def mark_losses(
 
 def is_marked(dataset: Dataset) -> bool:
     """Whether a data set says that its pixels went through lossy compression."""
-    return str(dataset.get("LossyImageCompression", "") or "").strip() == "01"
+    return text_of(dataset, "LossyImageCompression") == "01"
 
 
 def tell_loss(dataset: Dataset, loss: Loss) -> None:
@@ -89,8 +93,8 @@ def tell_loss(dataset: Dataset, loss: Loss) -> None:
     The instance stays what it is: its pixels are not changed here, and what it says of its
     origin is its writer's matter. Ratio and Method that it has already are kept.
     """
-    if not dataset.get("LossyImageCompressionRatio") and not dataset.get(
-        "LossyImageCompressionMethod"
+    if not text_of(dataset, "LossyImageCompressionRatio") and not text_of(
+        dataset, "LossyImageCompressionMethod"
     ):
         _append_step(dataset, loss)
     dataset.LossyImageCompression = "01"
@@ -104,7 +108,7 @@ def describe(loss: Loss) -> str:
 
 def renew_instance(dataset: Dataset) -> None:
     """Give a data set a new SOP Instance UID: always the same for the same source and pixels."""
-    source = str(dataset.get("SOPInstanceUID", "") or "")
+    source = text_of(dataset, "SOPInstanceUID")
     pixels = hashlib.sha256(dataset.get("PixelData") or b"").hexdigest()
     dataset.SOPInstanceUID = f"2.25.{uuid.uuid5(_NAMESPACE, f'{source} {pixels}').int}"
 
@@ -116,17 +120,19 @@ def _mark(
     uid_policy: UidPolicy,
     pixel_range: tuple[int, int] | None,
 ) -> None:
-    was_lossy = is_marked(dataset)
-    for loss in losses:
-        _append_step(dataset, loss)
-    dataset.LossyImageCompression = "01"
-    source = None if uid_policy == "keep" else _reference(dataset, was_lossy=was_lossy)
-    if uid_policy != "keep":
-        renew_instance(dataset)
-    _derive_type(dataset)
-    _describe_derivation(dataset, descriptions, source)
-    _derive_frames(dataset, descriptions, source)
-    _correct_facts(dataset, pixel_range)
+    with warnings.catch_warnings(), damage_as_corrupt("DICOM data set"):
+        warnings.simplefilter("ignore")
+        was_lossy = is_marked(dataset)
+        for loss in losses:
+            _append_step(dataset, loss)
+        dataset.LossyImageCompression = "01"
+        source = None if uid_policy == "keep" else _reference(dataset, was_lossy=was_lossy)
+        if uid_policy != "keep":
+            renew_instance(dataset)
+        _derive_type(dataset)
+        _describe_derivation(dataset, descriptions, source)
+        _derive_frames(dataset, descriptions, source)
+        _correct_facts(dataset, pixel_range)
 
 
 def _append_step(dataset: Dataset, loss: Loss) -> None:
@@ -142,8 +148,8 @@ def _append_step(dataset: Dataset, loss: Loss) -> None:
 
 
 def _values(dataset: Dataset, keyword: str) -> list[Any]:
-    value = dataset.get(keyword)
-    if value is None or value == "":
+    value = value_of(dataset, keyword)
+    if value is None or value == "" or isinstance(value, bytes):  # which is no value of its VR
         return []
     return [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
 
@@ -151,7 +157,7 @@ def _values(dataset: Dataset, keyword: str) -> list[Any]:
 def _derive_type(dataset: Dataset) -> None:
     """Image Type value 1 is DERIVED; value 2 is required beside it."""
     kinds = _values(dataset, "ImageType")
-    captured = dataset.get("SOPClassUID", "") == _SECONDARY_CAPTURE
+    captured = text_of(dataset, "SOPClassUID") == _SECONDARY_CAPTURE
     dataset.ImageType = ["DERIVED", *(kinds[1:] or ["SECONDARY" if captured else "PRIMARY"])]
 
 
