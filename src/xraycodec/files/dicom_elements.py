@@ -18,9 +18,16 @@ from dataclasses import dataclass
 
 from xraycodec.errors import CorruptImageError
 
+DELIMITER_GROUP = 0xFFFE
 UNDEFINED_LENGTH = 0xFFFFFFFF
 LONG_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
 """Value representations whose length has 32 bits (PS3.5 7.1.2)."""
+UNIT_BYTES = {
+    **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
+    **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
+    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
+}
+"""Sizes of the units that byte order is about, by value representations (PS3.5 7.3)."""
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _FRAGMENTED = ("", "OB", "OW")  # Pixel Data as it may be encapsulated
@@ -68,6 +75,16 @@ class Item:
 def name_of(tag: int) -> str:
     """A tag as messages give it."""
     return f"({tag >> 16:04x},{tag & 0xFFFF:04x})"
+
+
+def check_in_item(tag: int) -> None:
+    """Check that an element can be in an item, where delimiters belong to what is around it.
+
+    Raises:
+        CorruptImageError: it cannot.
+    """
+    if tag >> 16 == DELIMITER_GROUP:
+        raise CorruptImageError(f"{name_of(tag)} is among the elements of an item")
 
 
 class Reader:
@@ -136,6 +153,7 @@ class Reader:
                 raise CorruptImageError(f"{name_of(tag)} at byte {position - 8} is no item")
             implicit_item = implicit or self.looks_implicit(position)
             if length != UNDEFINED_LENGTH:
+                self._check_end(position + length, end)
                 yield Item(position, position + length, True, implicit_item)
                 position += length
             else:
@@ -154,7 +172,11 @@ class Reader:
             raise CorruptImageError(f"the last {end - position} bytes are no whole element")
         group, number, length = self._tag_and_length(self._data, position)
         tag, value = group << 16 | number, position + 8
-        vr = b"" if implicit or group == 0xFFFE else bytes(self._data[position + 4 : position + 6])
+        vr = (
+            b""
+            if implicit or group == DELIMITER_GROUP
+            else bytes(self._data[position + 4 : position + 6])
+        )
         if not _is_vr(vr):
             vr = b""  # PS3.5 has no such element, but writers have, in sequences above all
         elif (name := vr.decode("ascii")) not in LONG_VRS:
@@ -165,6 +187,8 @@ class Reader:
             (length,) = self._long(self._data, value)
             value += 4
         name = vr.decode("ascii")
+        if length == UNDEFINED_LENGTH and group == DELIMITER_GROUP:
+            raise CorruptImageError(f"{name_of(tag)} at byte {position} is not in a sequence")
         if length == UNDEFINED_LENGTH:
             # What has VR UN and undefined length is a sequence in implicit VR (PS3.5 6.2.2).
             nested = name in ("", "UN")
@@ -219,6 +243,7 @@ class Reader:
             tag, _ = self._item_at(position, end)
             if tag == _ITEM_END:
                 return position + 8
+            check_in_item(tag)
             _, position = self._element_at(position, end, implicit)
 
     def _item_at(self, position: int, end: int) -> tuple[int, int]:

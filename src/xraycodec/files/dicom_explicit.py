@@ -18,10 +18,13 @@ import numpy as np
 
 from xraycodec.errors import CorruptImageError
 from xraycodec.files.dicom_elements import (
+    DELIMITER_GROUP,
     LONG_VRS,
     UNDEFINED_LENGTH,
+    UNIT_BYTES,
     Element,
     Reader,
+    check_in_item,
     name_of,
 )
 
@@ -34,17 +37,10 @@ Parts = tuple[bytes | memoryview, ...]
 """An element's bytes in pieces, so that pixels are not copied."""
 
 _PIXEL_REPRESENTATION = 0x00280103
-_DELIMITER_GROUP = 0xFFFE
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _ITEM, _ITEM_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0\0\0\0\0"
 _SHORTEST_UN = 1 << 16  # bytes, which a length of 16 bits cannot say
 _OCTET_VRS = ("OB", "OD", "OF", "OL", "OV", "OW")
-# Bytes of the unit in which a value representation is swapped (PS3.5 7.3).
-_UNIT_BYTES = {
-    **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
-    **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
-    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
-}
 
 
 def as_bytes(
@@ -112,7 +108,7 @@ class _Encoder:
         elements = {
             tag: _as_read(dataset, BaseTag(tag))
             for tag in sorted(dataset.keys())
-            if tag & 0xFFFF or tag >> 16 == _DELIMITER_GROUP
+            if tag & 0xFFFF or tag >> 16 == DELIMITER_GROUP
         }
         context = around.of(each for each in elements.values() if isinstance(each, Element))
         return {
@@ -126,9 +122,6 @@ class _Encoder:
         vr = element.vr or _vr_of(element.tag, context)
         if vr == "SQ" or (element.implicit and not element.defined):
             return self._sequence(element, vr, context)
-        if not element.vr and not element.defined:
-            # Its delimiter has a meaning in fragments alone.
-            vr, element = "UN", Element(element.tag, "UN", element.value, True, True, True)
         return self._with_header(element.tag, vr, (_swapped(element, vr),), element.defined)
 
     def _sequence(self, element: Element, vr: str, context: _Context) -> Parts:
@@ -140,8 +133,11 @@ class _Encoder:
             if not element.implicit or not element.little:
                 raise CorruptImageError(f"sequence {name_of(element.tag)}: {error}") from error
             # Looks like a sequence and is none, or is damaged: unknown to all that read it.
-            known = vr if vr in ("OB", "OW") else "UN"
-            return self._with_header(element.tag, known, (element.value,), element.defined)
+            fragments = vr in ("OB", "OW")
+            defined = element.defined or not fragments
+            return self._with_header(
+                element.tag, vr if fragments else "UN", (element.value,), defined
+            )
         return self._with_header(element.tag, "SQ", parts, element.defined)
 
     def _items(self, element: Element, context: _Context) -> Iterator[bytes | memoryview]:
@@ -149,15 +145,12 @@ class _Encoder:
         for item in reader.items(implicit=element.implicit):
             elements = list(reader.elements(item.start, item.end, implicit=item.implicit))
             inner = context.of(elements)
-            yield from _item(
-                [
-                    part
-                    for each in elements
-                    if each.tag & 0xFFFF or each.tag >> 16 == _DELIMITER_GROUP
-                    for part in self._element(each, inner)
-                ],
-                defined=item.defined,
-            )
+            parts: list[bytes | memoryview] = []
+            for each in elements:
+                check_in_item(each.tag)
+                if each.tag & 0xFFFF:
+                    parts.extend(self._element(each, inner))
+            yield from _item(parts, defined=item.defined)
 
     def _items_that_were_set(self, element: DataElement, context: _Context) -> Parts:
         parts: list[bytes | memoryview] = []
@@ -172,7 +165,7 @@ class _Encoder:
         length = sum(map(len, parts)) if defined else UNDEFINED_LENGTH
         end = () if defined else (_SEQUENCE_END,)
         group, number = tag >> 16, tag & 0xFFFF
-        if self._implicit or group == _DELIMITER_GROUP:
+        if self._implicit or group == DELIMITER_GROUP:
             return struct.pack("<HHI", group, number, length), *parts, *end
         if vr not in LONG_VRS and length >= _SHORTEST_UN:
             vr = "UN"  # PS3.5 6.2.2
@@ -251,7 +244,7 @@ def _is_creator(tag: int) -> bool:
 
 def _swapped(element: Element, vr: str) -> bytes | memoryview:
     """An element's value in little endian."""
-    unit_bytes = 1 if element.little else _UNIT_BYTES.get(vr, 1)
+    unit_bytes = 1 if element.little else UNIT_BYTES.get(vr, 1)
     if unit_bytes == 1:
         return element.value
     whole = len(element.value) // unit_bytes * unit_bytes

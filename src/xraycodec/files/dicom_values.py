@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xraycodec.errors import CorruptImageError
-from xraycodec.files.dicom_elements import name_of
+from xraycodec.files.dicom_elements import UNIT_BYTES, name_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -45,9 +45,12 @@ def value_of(dataset: Dataset, keyword: str | int) -> Any:
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
-    """A UID or a code, whatever its value representation; padding is cut off, also in front."""
+    """A UID or a code, padding on both sides cut off.
+
+    Its value representation may be any but those of numbers; missing elements are empty.
+    """
     element: Any = _element(dataset, keyword)
-    if element is None:
+    if element is None or element.VR in UNIT_BYTES:
         return ""
     if element.is_raw:
         return bytes(element.value or b"").decode("latin-1").strip(_PADDING)
