@@ -25,7 +25,7 @@ from xraycodec.codecs.base import Progress, no_progress
 from xraycodec.container import SIGNATURE
 from xraycodec.dicom import codestreams, encapsulation, overlays
 from xraycodec.dicom.lossy import UidPolicy
-from xraycodec.dicom.syntaxes import SYNTAXES, Syntax, check_request, frame_encoder, write
+from xraycodec.dicom.syntaxes import SYNTAXES, Syntax, check_request, frame_encoder
 from xraycodec.errors import CorruptError, OptionError
 from xraycodec.files import decode
 from xraycodec.files.checks import damage_as_corrupt
@@ -34,7 +34,7 @@ from xraycodec.files.dicom_cells import PixelLayout, native_cells, stored_values
 from xraycodec.files.dicom_explicit import encode_elements
 from xraycodec.files.dicom_frames import IMPLICIT_LITTLE, NATIVE, encapsulated_cells
 from xraycodec.files.dicom_parsing import parse_data_set
-from xraycodec.files.dicom_writer import to_data_set
+from xraycodec.files.dicom_writer import to_data_set, to_file
 from xraycodec.image import MAX_LOSSES, Loss, Pixels, XRay, pixel_type
 from xraycodec.limits import Limits
 
@@ -134,7 +134,7 @@ def transcode(
     else:
         encode = frame_encoder(image, _layout(image).bits_allocated, syntax, max_error, ratio)
         made = _made_of_codestreams(image, target, encode, uid_policy, progress, lossy=lossy)
-    data = write(made.dataset, uid)
+    data = to_file(made.dataset, uid)
     pixels = made.pixels
     if verify:
         found = _read_back(data, made, image, implicit=uid == IMPLICIT_LITTLE)

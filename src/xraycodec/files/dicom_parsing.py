@@ -66,7 +66,7 @@ def parse_data_set(
         Elements that pydicom parses when their values are asked for.
 
     Raises:
-        CorruptImageError: it ends inside an element, or has one twice.
+        CorruptImageError: it ends inside an element, or has one twice with different values.
         LimitError: more elements, or deeper sequences, than ``limits`` allow.
     """
     if limits is not None:
@@ -107,16 +107,21 @@ def data_set_of(
 
 
 def _unique(elements: Iterable[Element]) -> Iterator[Element]:
-    """Elements, held against what came before: of two, one would be lost silently."""
-    places: dict[int, int] = {}
+    """Elements, repetitions left out.
+
+    Raises:
+        CorruptImageError: one is there twice with different values, of which one would be lost.
+    """
+    known: dict[int, Element] = {}
     for element in elements:
-        if element.tag in places:
+        first = known.setdefault(element.tag, element)
+        if first is element:
+            yield element
+        elif (first.vr, first.value) != (element.vr, element.value):
             raise CorruptImageError(
-                f"element {name_of(element.tag)} is there twice, with values at bytes"
-                f" {places[element.tag]} and {element.start}"
+                f"element {name_of(element.tag)} is there twice, with different values at bytes"
+                f" {first.start} and {element.start}"
             )
-        places[element.tag] = element.start
-        yield element
 
 
 def _character_sets(dataset: Dataset) -> list[str]:
@@ -159,7 +164,7 @@ def read_file_meta(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Datase
     """File meta information, ``None`` where there is none, and the byte at which it ends.
 
     Raises:
-        CorruptImageError: it ends inside an element, or has one twice.
+        CorruptImageError: it ends inside an element, or has one twice with different values.
         LimitError: more elements, or deeper sequences, than ``limits`` allow.
     """
     start = 132 if data[PREAMBLE_BYTES:132] == b"DICM" else 0

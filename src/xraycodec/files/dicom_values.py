@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xraycodec.errors import CorruptImageError
-from xraycodec.files.dicom_elements import UNIT_BYTES, name_of
+from xraycodec.files.dicom_elements import UNIT_BYTES, Reader, name_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -77,6 +77,33 @@ def integer_of(dataset: Dataset, keyword: str | int, default: int | None = None)
         return int(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise CorruptImageError(f"{_name(keyword)} is not one integer") from error
+
+
+def items_of(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """Items of a sequence, empty without one; changes to them are changes of the data set.
+
+    Raises:
+        CorruptImageError: its value is not a sequence.
+    """
+    element: Any = _element(dataset, keyword)
+    if element is None:
+        return []
+    if element.is_raw:
+        reader = Reader(element.value or b"", little=element.is_little_endian)
+        for item in reader.items(implicit=element.is_implicit_VR):
+            for _ in reader.elements(item.start, item.end, implicit=item.implicit):
+                pass
+    value = dataset[_tag(keyword)].value
+    if value and not hasattr(value, "insert"):
+        raise CorruptImageError(f"{keyword} is not a sequence")
+    return list(value or ())
+
+
+def set_value(dataset: Dataset, keyword: str, value: object) -> None:
+    """Set an element, whose value until now need not be one that pydicom can parse."""
+    if keyword in dataset:
+        delattr(dataset, keyword)
+    setattr(dataset, keyword, value)
 
 
 def shown_uid(uid: str) -> str:

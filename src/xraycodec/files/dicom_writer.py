@@ -31,7 +31,7 @@ from xraycodec.files.dicom_frames import (
 from xraycodec.files.dicom_lossy import UidPolicy, mark_losses, renew_instance
 from xraycodec.files.dicom_parsing import parse_data_set
 from xraycodec.files.dicom_secondary_capture import SECONDARY_CAPTURE, new_secondary_capture
-from xraycodec.files.dicom_values import text_of
+from xraycodec.files.dicom_values import set_value, text_of
 from xraycodec.image import PREAMBLE_BYTES, DicomFile, Loss, XRay
 
 if TYPE_CHECKING:
@@ -149,10 +149,10 @@ def _encoded_meta(dataset: Dataset, transfer_syntax: str) -> bytes:
     known = getattr(dataset, "file_meta", None) or FileMetaDataset()
     meta = FileMetaDataset({tag: known.get_item(tag) for tag in known.keys()})  # noqa: SIM118
     _follow(meta, dataset)
-    _set(meta, "TransferSyntaxUID", transfer_syntax)
-    _set(meta, "FileMetaInformationVersion", b"\0\1")
-    _set(meta, "ImplementationClassUID", IMPLEMENTATION_CLASS_UID)
-    _set(meta, "ImplementationVersionName", IMPLEMENTATION_VERSION_NAME)
+    set_value(meta, "TransferSyntaxUID", transfer_syntax)
+    set_value(meta, "FileMetaInformationVersion", b"\0\1")
+    set_value(meta, "ImplementationClassUID", IMPLEMENTATION_CLASS_UID)
+    set_value(meta, "ImplementationVersionName", IMPLEMENTATION_VERSION_NAME)
     encoded = as_bytes(meta)
     return b"\x02\0\0\0UL\x04\0" + len(encoded).to_bytes(4, "little") + encoded
 
@@ -201,9 +201,9 @@ def _set_pixels(dataset: Dataset, image: XRay) -> None:
         if layout.frames == 1 and "NumberOfFrames" not in dataset:
             del facts["NumberOfFrames"]
         for keyword, value in facts.items():
-            _set(dataset, keyword, value)
+            set_value(dataset, keyword, value)
     if text_of(dataset, "PhotometricInterpretation") != image.photometric_interpretation:
-        _set(dataset, "PhotometricInterpretation", image.photometric_interpretation)
+        set_value(dataset, "PhotometricInterpretation", image.photometric_interpretation)
     # Spare bits mean something in the cells of their own data set alone.
     cells = cells_of(image.pixels, layout, image.spare_bits if known else None)
     raster = cells.astype(layout.cell.newbyteorder("<"), copy=False).tobytes()
@@ -212,13 +212,6 @@ def _set_pixels(dataset: Dataset, image: XRay) -> None:
     if known and image.dicom_file is not None and image.dicom_file.pixel_vr is not None:
         vr, tail = image.dicom_file.pixel_vr, image.dicom_file.pixel_tail
     dataset.add_new("PixelData", vr, raster + tail)
-
-
-def _set(dataset: Dataset, keyword: str, value: object) -> None:
-    """Set an element, whose value until now need not be one that pydicom can parse."""
-    if keyword in dataset:
-        delattr(dataset, keyword)
-    setattr(dataset, keyword, value)
 
 
 def _layout_for(dataset: Dataset, image: XRay) -> tuple[PixelLayout, bool]:
@@ -256,13 +249,13 @@ def _add_identity(dataset: Dataset, image: XRay) -> None:
     meta = dataset.file_meta
     if image.dicom_file is None:
         if not text_of(dataset, "SOPClassUID"):
-            _set(dataset, "SOPClassUID", SECONDARY_CAPTURE)
+            set_value(dataset, "SOPClassUID", SECONDARY_CAPTURE)
         if not text_of(dataset, "SOPInstanceUID"):
-            _set(dataset, "SOPInstanceUID", generate_uid(prefix=None))
+            set_value(dataset, "SOPInstanceUID", generate_uid(prefix=None))
     if not text_of(dataset, "SOPClassUID") and not text_of(meta, "MediaStorageSOPClassUID"):
-        _set(meta, "MediaStorageSOPClassUID", SECONDARY_CAPTURE)
+        set_value(meta, "MediaStorageSOPClassUID", SECONDARY_CAPTURE)
     if not text_of(dataset, "SOPInstanceUID") and not text_of(meta, "MediaStorageSOPInstanceUID"):
-        _set(meta, "MediaStorageSOPInstanceUID", generate_uid(prefix=None))
+        set_value(meta, "MediaStorageSOPInstanceUID", generate_uid(prefix=None))
 
 
 def _follow(meta: FileMetaDataset, dataset: Dataset) -> None:
