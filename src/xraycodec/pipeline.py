@@ -17,7 +17,7 @@ from xraycodec.codecs.base import (
 )
 from xraycodec.codecs.registry import codec_by_id, name_of
 from xraycodec.container import Container, Limits, PixelDigest, build, hash_pixels, parse
-from xraycodec.errors import CorruptError
+from xraycodec.errors import CorruptError, ImageError
 from xraycodec.image import Pixels, XRay, as_xray
 from xraycodec.limits import memory_as_limit
 from xraycodec.losses import losses_after
@@ -179,7 +179,8 @@ def verify(
         FormatError, LimitError, ModelError: as `decompress`.
         CorruptError: the file holds something else than ``original``: another shape, sign, bits
             stored, photometric interpretation, data set, file meta information or spare bits,
-            other losses before, or a pixel that differs by more than the file's ``max_error``.
+            other losses before, or a pixel that differs by more than the file's ``max_error``; or
+            no DICOM file can be written of its data set.
     """
     container = parse(data, limits or Limits())
     check_threads(threads)
@@ -210,6 +211,7 @@ def verify(
                 f"a decoded pixel differs by {largest_error} from the original; the file promises"
                 f" {header.max_error} at most"
             )
+    _check_restorable(container)
     return Verification(identical, header.exact, header.max_error, largest_error)
 
 
@@ -234,6 +236,23 @@ def _check_facts(container: Container, original: XRay) -> None:
     }
     if other := [name for name, equal in same.items() if not equal]:
         raise CorruptError(f"the decoded image is not the original: other {', '.join(other)}")
+
+
+def _check_restorable(container: Container) -> None:
+    """Check that the DICOM file which a stream comes from can be written again.
+
+    Raises:
+        CorruptError: it cannot.
+    """
+    if container.dicom is None:
+        return
+    from xraycodec.files.dicom_writer import check_restorable
+
+    losses = losses_after(container.losses, container.header, sum(map(len, container.payloads)))
+    try:
+        check_restorable(container.dicom, container.dicom_file, losses)
+    except ImageError as error:
+        raise CorruptError(f"no DICOM file can be written of the data set: {error}") from error
 
 
 def _largest_error(found: Pixels, expected: Pixels) -> int:

@@ -27,7 +27,7 @@ from xraycodec.dicom import transcode as module
 from xraycodec.dicom.encapsulation import XRC_UID
 from xraycodec.dicom.syntaxes import SYNTAXES, check_request
 from xraycodec.dicom.transcode import Transcoded, read, transcode
-from xraycodec.errors import CorruptError, CorruptImageError, OptionError
+from xraycodec.errors import CorruptError, OptionError
 from xraycodec.files import decode
 from xraycodec.image import Loss, XRay
 from xraycodec.pipeline import compress
@@ -170,14 +170,95 @@ def test_overlays_in_cells_move_where_they_are_not(syntax: str, loss: dict[str, 
     assert np.array_equal(ds.overlay_array(0x6000), overlay)
 
 
-def test_overlay_that_does_not_fit_its_cells_is_refused() -> None:
-    data, _ = with_overlay()
-    image = read(data)
-    assert image.dicom is not None
-    rows = bytes.fromhex("00601000555302002800")
-    wrong = dataclasses.replace(image, dicom=image.dicom.replace(rows, rows[:-2] + b"\x29\0"))
-    with pytest.raises(CorruptImageError, match="overlay 0x6000 has no Overlay Data, 41 rows"):
-        transcode(wrong, "jpeg2000")
+def with_overlays(
+    cells: np.ndarray, *overlays: dict[int, tuple[str, object]], **facts: object
+) -> bytes:
+    """A file of 12 bits stored with the groups 6000, 6002, ... of these elements."""
+    ds = data_set(cells, 12, **facts)
+    for number, elements in enumerate(overlays):
+        for element, (vr, value) in elements.items():
+            ds.add_new((0x6000 + 2 * number, element), vr, value)
+    ds.add_new("PixelData", "OW", cells.tobytes())
+    return to_file(ds, EXPLICIT_LITTLE)
+
+
+IN_CELLS = {
+    0x10: ("US", 40),
+    0x11: ("US", 37),
+    0x40: ("CS", "G"),
+    0x50: ("SS", [1, 1]),
+    0x100: ("US", 16),
+    0x102: ("US", 13),
+}
+NO_PLANE = {
+    "in the bits stored": {0x102: ("US", 0)},
+    "highest bit stored": {0x102: ("US", 11)},
+    "outside of the cell": {0x102: ("US", 16)},
+    "far outside": {0x102: ("US", 65535)},
+    "no position": {0x102: ("US", None)},
+    "two positions": {0x102: ("US", [13, 14])},
+    "position of no number": {0x102: ("UN", b"\x0d\0\0")},
+    "one bit allocated": {0x100: ("US", 1)},
+    "no bits allocated": {0x100: ("US", 0)},
+    "other rows": {0x10: ("US", 41)},
+    "no rows": {0x10: ("US", 0)},
+    "other columns": {0x11: ("US", 36)},
+    "columns missing": {0x11: ("US", None)},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value length 3")
+@pytest.mark.parametrize("case", NO_PLANE)
+@pytest.mark.parametrize("syntax", ["jpeg-ls", "jpeg2000"])
+def test_what_is_no_overlay_in_the_cells_stays_as_it_is(case: str, syntax: str) -> None:
+    cells = smooth(12) | np.random.default_rng(1).integers(0, 16, (40, 37), np.uint16) << 12
+    image = read(with_overlays(cells, IN_CELLS | NO_PLANE[case], IN_CELLS))
+    done = transcode(image, syntax)
+    assert done.overlays_moved == 1
+    ds = dataset_of(done)
+    assert (0x6000, 0x3000) not in ds
+    expected = data_set(cells, 12)
+    for element, (vr, value) in (IN_CELLS | NO_PLANE[case]).items():
+        expected.add_new((0x6000, element), vr, value)
+        assert ds[0x6000, element] == expected[0x6000, element]
+    assert np.array_equal(ds.overlay_array(0x6002), cells >> 13 & 1)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_overlays_around_bits_that_do_not_begin_at_0(frames: int) -> None:
+    """Several groups, below and above the bits stored; every frame has its plane of each."""
+    shape = (frames, 40, 37) if frames > 1 else (40, 37)
+    junk = np.random.default_rng(2).integers(0, 1 << 16, shape, np.uint16)
+    planes = [{**IN_CELLS, 0x102: ("US", bit)} for bit in (0, 2, 13, 14, 15)]
+    planes[0][0x15] = ("IS", 7)
+    done = transcode(read(with_overlays(junk, *planes, HighBit=13)), "jpeg-ls")
+    ds = dataset_of(done)
+    assert done.overlays_moved == 3  # bits 0, 14 and 15
+    for group, bit in ((0x6000, 0), (0x6006, 14), (0x6008, 15)):
+        assert np.array_equal(ds.overlay_array(group), junk >> bit & 1)
+        assert ds[group, 0x102].value == 0
+    for group, bit in ((0x6002, 2), (0x6004, 13)):
+        assert (group, 0x3000) not in ds
+        assert ds[group, 0x102].value == bit
+
+
+def test_a_repeated_sign_is_no_overlay() -> None:
+    cells = smooth(12, signed=True)
+    image = read(with_overlays(cells, IN_CELLS))
+    done = transcode(image, "jpeg2000")
+    assert done.overlays_moved == 0
+    assert (0x6000, 0x3000) not in dataset_of(done)
+
+
+def test_groups_of_odd_number_are_no_overlays() -> None:
+    ds = data_set(smooth(12), 12)
+    for element, (vr, value) in IN_CELLS.items():
+        ds.add_new((0x6001, 0x1000 | element), vr, value)
+    ds.add_new((0x6001, 0x0010), "LO", "XRAYCODEC TEST")
+    ds.add_new("PixelData", "OW", smooth(12).tobytes())
+    done = transcode(read(to_file(ds, EXPLICIT_LITTLE)), "jpeg-ls")
+    assert done.overlays_moved == 0
+    assert dataset_of(done)[0x6001, 0x1102].value == 13
 
 
 @pytest.mark.parametrize(("syntax", "loss", "uid", "method"), LOSSY)
@@ -305,12 +386,12 @@ def test_wrong_outputs_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     image = read(native_dicom(smooth(12), 12))
     other = transcode(read(native_dicom(smooth(12)[::-1], 12)), "rle").data
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write", lambda dataset, uid: other)
+        patch.setattr(module, "to_file", lambda dataset, uid: other)
         with pytest.raises(CorruptError, match="other pixels"):
             transcode(image, "rle")
         assert transcode(image, "rle", verify=False).data == other
         renamed = native_dicom(smooth(12), 12, PatientName="Someone^Else")
-        patch.setattr(module, "write", lambda dataset, uid: renamed)
+        patch.setattr(module, "to_file", lambda dataset, uid: renamed)
         with pytest.raises(CorruptError, match=r"other element \(0010,0010\)"):
             transcode(image, "rle")
 

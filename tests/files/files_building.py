@@ -105,6 +105,53 @@ def native_dicom(
     return to_file(ds, transfer_syntax)
 
 
+def encoded_element(tag: int, vr: str, value: bytes, transfer_syntax: str) -> bytes:
+    """An element by hand: its value may be anything, and ``vr`` empty for one without."""
+    big = transfer_syntax == EXPLICIT_BIG
+    order = ">" if big else "<"
+    head = struct.pack(order + "HH", tag >> 16, tag & 0xFFFF)
+    if transfer_syntax == IMPLICIT_LITTLE or not vr:
+        return head + struct.pack(order + "I", len(value)) + value
+    if vr in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"):
+        return head + vr.encode() + struct.pack(order + "HI", 0, len(value)) + value
+    return head + vr.encode() + struct.pack(order + "H", len(value)) + value
+
+
+def dicom_by_hand(
+    *elements: tuple[int, str, bytes],
+    transfer_syntax: str = EXPLICIT_LITTLE,
+    meta: bytes = b"",
+    stored: np.ndarray | None = None,
+    signed: bool = False,
+) -> bytes:
+    """A file of 12 bits stored with further elements, or others in place of its own."""
+    cells = random_pixels((3, 5), 12) if stored is None else stored
+    order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
+
+    def short(value: int) -> bytes:
+        return struct.pack(order + "H", value)
+
+    own = {
+        0x00080016: ("UI", b"1.2.840.10008.5.1.4.1.1.1\0"),
+        0x00080018: ("UI", b"1.2.3.4\0"),
+        0x00100010: ("PN", b"Test^Case "),
+        0x00280002: ("US", short(1)),
+        0x00280004: ("CS", b"MONOCHROME2 "),
+        0x00280010: ("US", short(cells.shape[-2])),
+        0x00280011: ("US", short(cells.shape[-1])),
+        0x00280100: ("US", short(8 * cells.dtype.itemsize)),
+        0x00280101: ("US", short(12)),
+        0x00280102: ("US", short(11)),
+        0x00280103: ("US", short(int(signed))),
+        0x7FE00010: ("OW", cells.astype(cells.dtype.newbyteorder(order)).tobytes()),
+        **{tag: (vr, value) for tag, vr, value in elements},
+    }
+    uid = transfer_syntax.encode() + b"\0" * (len(transfer_syntax) % 2)
+    syntax = encoded_element(0x00020010, "UI", uid, EXPLICIT_LITTLE)
+    body = b"".join(encoded_element(tag, *own[tag], transfer_syntax) for tag in sorted(own))
+    return bytes(128) + b"DICM" + syntax + meta + body
+
+
 def compressed_dicom(
     frames: list[bytes],
     cells: np.ndarray,

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -29,11 +29,13 @@ from xraycodec.errors import (
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
 from xraycodec.files.dicom import PIXEL_TAGS, check_kind, decode, layout_of
 from xraycodec.files.dicom_cells import PixelLayout, native_cells
+from xraycodec.files.dicom_explicit import as_bytes
 from xraycodec.files.dicom_fragments import split_frames
 from xraycodec.files.dicom_frames import FrameDecoder, register
 from xraycodec.files.dicom_parsing import parse_data_set, read_file_meta
+from xraycodec.files.dicom_values import shown_uid, text_of, value_of
 from xraycodec.files.dicom_writer import to_data_set, to_file
-from xraycodec.image import MAX_RATIO, Loss, XRay
+from xraycodec.image import MAX_RATIO, Loss, PhotometricInterpretation, XRay
 from xraycodec.limits import DEFAULT_LIMITS, Limits
 from xraycodec.losses import method_of
 
@@ -77,7 +79,7 @@ def encapsulate(
 
     layout = _layout(dataset)
     cells = native_cells(dataset.PixelData, layout, big_endian=False, words=False)
-    photometric = dataset.PhotometricInterpretation.strip()
+    photometric = cast("PhotometricInterpretation", text_of(dataset, "PhotometricInterpretation"))
     streams = []
     for number, frame in enumerate(cells):
         streams.append(encode_frame(frame, layout, photometric, codec))
@@ -241,14 +243,14 @@ def verify(
 
 def is_wrapped(data: bytes) -> bool:
     """Whether a DICOM file, of which the first kilobytes do, has the private transfer syntax."""
-    return _transfer_syntax(_file_meta(data)[0]) == XRC_UID
+    return text_of(_file_meta(data)[0], "TransferSyntaxUID") == XRC_UID
 
 
 def _parse(data: bytes, limits: Limits) -> Dataset:
     meta, start = _file_meta(data, limits)
-    if (found := _transfer_syntax(meta)) != XRC_UID:
+    if (found := text_of(meta, "TransferSyntaxUID")) != XRC_UID:
         raise UnsupportedImageError(
-            f"the transfer syntax is {found or 'not given'}; only {XRC_UID} is unwrapped"
+            f"the transfer syntax is {shown_uid(found)}; only {XRC_UID} is unwrapped"
         )
     with warnings.catch_warnings(), damage_as_corrupt("DICOM"):
         warnings.simplefilter("ignore")
@@ -257,12 +259,6 @@ def _parse(data: bytes, limits: Limits) -> Dataset:
     if data[128:132] == b"DICM":
         dataset.preamble = data[:128]
     return dataset
-
-
-def _transfer_syntax(meta: Dataset) -> str:
-    with warnings.catch_warnings(), damage_as_corrupt("file meta information"):
-        warnings.simplefilter("ignore")
-        return str(meta.get("TransferSyntaxUID", "") or "").strip()
 
 
 def _file_meta(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Dataset, int]:
@@ -280,8 +276,8 @@ def _streams(dataset: Dataset, layout: PixelLayout) -> list[bytes]:
     with warnings.catch_warnings(), damage_as_corrupt("DICOM"):
         warnings.simplefilter("ignore")
         element = dataset["PixelData"]
-        offsets = dataset.get("ExtendedOffsetTable")
-        lengths = dataset.get("ExtendedOffsetTableLengths")
+        offsets = value_of(dataset, "ExtendedOffsetTable")
+        lengths = value_of(dataset, "ExtendedOffsetTableLengths")
         if not element.is_undefined_length:
             raise CorruptImageError(
                 f"Pixel Data is native; transfer syntax {XRC_UID} encapsulates it"
@@ -301,11 +297,13 @@ def _header(dataset: Dataset) -> Header:
 
 
 def _same_data_set(a: XRay, b: XRay, *, same_instance: bool) -> bool:
+    from pydicom.tag import Tag
+
     if same_instance or a.dicom is None or b.dicom is None:
         return a.dicom == b.dicom
-    first, second = parse_data_set(a.dicom), parse_data_set(b.dicom)
-    first.SOPInstanceUID = second.SOPInstanceUID = ""
-    return bool(first == second)
+    instance = Tag("SOPInstanceUID")
+    first, second = (as_bytes(parse_data_set(each), instance.__eq__) for each in (a.dicom, b.dicom))
+    return first == second
 
 
 def _remove_pixels(dataset: Dataset) -> None:

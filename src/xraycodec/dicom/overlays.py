@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from xraycodec.errors import CorruptImageError
 from xraycodec.files.dicom import layout_of
-from xraycodec.files.dicom_cells import cells_of, native_cells
+from xraycodec.files.dicom_cells import PixelLayout, cells_of, native_cells
+from xraycodec.files.dicom_values import integer_of
 from xraycodec.files.dicom_writer import to_data_set
 from xraycodec.image import XRay
 
@@ -42,7 +43,7 @@ def of_stored_bits(image: XRay) -> tuple[Dataset, int]:
     value = dataset.PixelData
     cells = native_cells(value, layout, big_endian=False, words=False)
     moved = move_embedded(dataset, cells)
-    if dataset.get("HighBit") != image.bits_stored - 1:
+    if layout.high_bit != image.bits_stored - 1:
         dataset.HighBit = image.bits_stored - 1
     plain = cells_of(
         image.frames, dataclasses.replace(layout, high_bit=image.bits_stored - 1), None
@@ -53,7 +54,10 @@ def of_stored_bits(image: XRay) -> tuple[Dataset, int]:
 
 
 def move_embedded(dataset: Dataset, cells: npt.NDArray[Any]) -> int:
-    """Give every overlay that lies in the cells Overlay Data of its own (PS3.3 C.9.2).
+    """Give every overlay that lies in unused bits of the cells Overlay Data (PS3.3 C.9.2).
+
+    A group without Overlay Data that describes anything else, such as a bit among those stored,
+    is no overlay, and stays as it is.
 
     Args:
         dataset: changed in place; its Pixel Data is neither read nor changed.
@@ -63,37 +67,48 @@ def move_embedded(dataset: Dataset, cells: npt.NDArray[Any]) -> int:
         How many overlays were moved.
 
     Raises:
-        CorruptImageError: an overlay that is said to be in the cells does not fit them.
+        CorruptImageError: the data set does not say which bits are unused.
     """
+    layout = layout_of(dataset)
     moved = 0
     for group in _GROUPS:
-        if (group, _ROWS) not in dataset or (group, _DATA) in dataset:
+        if (group, _DATA) in dataset or (position := _position(dataset, group, layout)) is None:
             continue
-        position = _integer(dataset, group, _BIT_POSITION)
-        size = _integer(dataset, group, _ROWS), _integer(dataset, group, _COLUMNS)
-        if size != cells.shape[1:] or not 0 <= position < 8 * cells.dtype.itemsize:
-            raise CorruptImageError(
-                f"overlay 0x{group:04x} has no Overlay Data, {size[0]} rows x {size[1]} columns and"
-                f" bit position {position}; the image has {cells.shape[1]} x {cells.shape[2]} cells"
-                f" of {8 * cells.dtype.itemsize} bits"
-            )
-        bits = ((cells >> position) & 1).astype(np.uint8)
-        packed = np.packbits(bits, axis=None, bitorder="little").tobytes()
-        if len(cells) > 1:
-            dataset.add_new((group, _FRAMES), "IS", len(cells))
-            dataset.add_new((group, _FRAME_ORIGIN), "US", 1)
-        dataset.add_new((group, _BITS_ALLOCATED), "US", 1)
-        dataset.add_new((group, _BIT_POSITION), "US", 0)
-        dataset.add_new((group, _DATA), "OW", packed + b"\0" * (len(packed) % 2))
+        planes = (cells >> position) & 1
+        if layout.signed and position > layout.high_bit:
+            sign = (cells >> layout.high_bit) & 1
+            if np.array_equal(planes, sign):
+                continue
+        packed = np.packbits(planes.astype(np.uint8), axis=None, bitorder="little").tobytes()
+        if len(cells) > 1 or (group, _FRAMES) in dataset:
+            _set(dataset, group, _FRAMES, "IS", len(cells))
+            _set(dataset, group, _FRAME_ORIGIN, "US", 1)
+        _set(dataset, group, _BITS_ALLOCATED, "US", 1)
+        _set(dataset, group, _BIT_POSITION, "US", 0)
+        _set(dataset, group, _DATA, "OW", packed + b"\0" * (len(packed) % 2))
         moved += 1
     return moved
 
 
-def _integer(dataset: Dataset, group: int, element: int) -> int:
-    value = dataset[group, element].value if (group, element) in dataset else None
-    if not isinstance(value, int):
-        raise CorruptImageError(
-            f"(0x{group:04x},0x{element:04x}) of an overlay without Overlay Data is {value!r};"
-            " allowed is one integer"
+def _position(dataset: Dataset, group: int, layout: PixelLayout) -> int | None:
+    """The unused bit of every cell that a group without Overlay Data says its overlay is in."""
+    try:
+        rows, columns, position = (
+            integer_of(dataset, group << 16 | element)
+            for element in (_ROWS, _COLUMNS, _BIT_POSITION)
         )
-    return value
+        allocated = integer_of(dataset, group << 16 | _BITS_ALLOCATED, layout.bits_allocated)
+    except CorruptImageError:
+        return None
+    # An overlay in cells has as many bits allocated as they; 1 bit has one of its own, and 0 none.
+    if (rows, columns) != (layout.rows, layout.columns) or allocated < 2:
+        return None
+    if not 0 <= position < layout.bits_allocated or layout.stored_mask >> position & 1:
+        return None
+    return position
+
+
+def _set(dataset: Dataset, group: int, element: int, vr: str, value: object) -> None:
+    if (group, element) in dataset:
+        del dataset[group, element]  # its value need not be one that pydicom can parse
+    dataset.add_new((group, element), vr, value)

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from xraycodec.dicom import codestreams
 from xraycodec.dicom.encapsulation import XRC_UID
 from xraycodec.dicom.jpegls import largest_near
 from xraycodec.errors import OptionError
 from xraycodec.files.dicom_frames import DEFLATED, EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from xraycodec.files.dicom_writer import to_file
 from xraycodec.image import XRay
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
 
 _JPEG = "1.2.840.10008.1.2.4."
 _RLE = "1.2.840.10008.1.2.5"
@@ -124,23 +119,3 @@ def frame_encoder(
         )
 
     return encode_to_ratio
-
-
-def write(dataset: Dataset, uid: str) -> bytes:
-    """Write a file, in a syntax of the standard that pydicom may not know, too.
-
-    pydicom 3.0 knows no JPEG XL and refuses to write it.
-    """
-    from pydicom.uid import UID
-
-    if UID(uid).is_private or UID(uid).type == "Transfer Syntax":
-        return to_file(dataset, uid)
-    # Only the file meta information names the syntax; a known UID of the same length makes room.
-    known = next(
-        value.lossless
-        for value in SYNTAXES.values()
-        if len(value.lossless) == len(uid) and UID(value.lossless).type == "Transfer Syntax"
-    )
-    element = b"\x02\x00\x10\x00UI" + bytes((len(uid) + len(uid) % 2, 0))
-    data = to_file(dataset, known)
-    return data.replace(element + known.encode(), element + uid.encode(), 1)

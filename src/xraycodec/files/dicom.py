@@ -7,7 +7,7 @@ pydicom warns about or raises gets out: damage is a CorruptImageError.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,16 +21,16 @@ from xraycodec.files.dicom_cells import (
     native_tail,
     spare_bits,
 )
-from xraycodec.files.dicom_explicit import as_bytes, swap_units
+from xraycodec.files.dicom_explicit import as_bytes
 from xraycodec.files.dicom_fragments import holds_frames
 from xraycodec.files.dicom_lossy import is_marked, tell_loss
 from xraycodec.files.dicom_parsing import ParsedFile, parse_file
+from xraycodec.files.dicom_values import integer_of, set_value, shown_uid, text_of, value_of
 from xraycodec.image import DicomFile, PhotometricInterpretation, XRay
 from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-    from pydicom.tag import BaseTag
 
 PIXEL_TAGS = frozenset((0x7FE00001, 0x7FE00002, 0x7FE00003, 0x7FE00010))
 """Pixel Data, and what tells of its encapsulated form (PS3.3 C.7.6.3)."""
@@ -57,12 +57,14 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> XRay:
         dataset = parsed.dataset
         check_kind(dataset)
         layout = layout_of(dataset)
-        if dataset.get("NumberOfFrames") == 0:
-            dataset.NumberOfFrames = layout.frames
+        if integer_of(dataset, "NumberOfFrames", default=1) == 0:
+            set_value(dataset, "NumberOfFrames", layout.frames)
         check_pixels(layout.rows, layout.columns, layout.frames, limits, len(data))
         cells = _cells(parsed, layout)
         _tell_loss(parsed, layout)
-        photometric: PhotometricInterpretation = dataset.PhotometricInterpretation.strip()
+        photometric = cast(
+            "PhotometricInterpretation", text_of(dataset, "PhotometricInterpretation")
+        )
         file = _file_of(parsed, layout)
         dicom = _without_pixels(parsed)
         spare = spare_bits(cells, layout)
@@ -92,15 +94,21 @@ def check_kind(dataset: Dataset) -> None:
         raise UnsupportedImageError("the object holds no Pixel Data")
     if not dataset["PixelData"].value:
         raise CorruptImageError("Pixel Data is empty")
-    samples = _integer(dataset, "SamplesPerPixel", default=1)
-    photometric = str(dataset.get("PhotometricInterpretation", "") or "").strip()
+    samples = integer_of(dataset, "SamplesPerPixel", default=1)
+    photometric = text_of(dataset, "PhotometricInterpretation")
     if not photometric:
         raise CorruptImageError("Photometric Interpretation is missing")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise UnsupportedImageError(
-            f"Photometric Interpretation is {photometric}, Samples per Pixel {samples}; allowed"
-            " are MONOCHROME1 and MONOCHROME2 with 1"
+            f"Photometric Interpretation is {_shown_term(photometric)}, Samples per Pixel"
+            f" {samples}; allowed are MONOCHROME1 and MONOCHROME2 with 1"
         )
+
+
+def _shown_term(photometric: str) -> str:
+    """A photometric interpretation for messages, which quote nothing but defined terms."""
+    known = ("MONOCHROME", "PALETTE COLOR", "RGB", "ARGB", "HSV", "CMYK", "YBR_", "XYB")
+    return photometric if photometric.startswith(known) else "not a term of PS3.3 C.7.6.3.1.2"
 
 
 def layout_of(dataset: Dataset) -> PixelLayout:
@@ -110,46 +118,31 @@ def layout_of(dataset: Dataset) -> PixelLayout:
         UnsupportedImageError: other bits allocated than 8 and 16.
         CorruptImageError: attributes missing or contradictory.
     """
-    allocated = _integer(dataset, "BitsAllocated")
+    allocated = integer_of(dataset, "BitsAllocated")
     if allocated not in (8, 16):
         raise UnsupportedImageError(f"Bits Allocated is {allocated}; allowed are 8 and 16")
-    stored = _integer(dataset, "BitsStored")
+    stored = integer_of(dataset, "BitsStored")
     if not 1 <= stored <= allocated:
         raise CorruptImageError(f"Bits Stored is {stored}; allowed are 1 to {allocated}")
-    high_bit = _integer(dataset, "HighBit", default=stored - 1)
+    high_bit = integer_of(dataset, "HighBit", default=stored - 1)
     if not stored - 1 <= high_bit < allocated:
         raise CorruptImageError(
             f"High Bit is {high_bit}; allowed are {stored - 1} to {allocated - 1} for {stored}"
             f" bits stored in {allocated}"
         )
-    representation = _integer(dataset, "PixelRepresentation", default=0)
+    representation = integer_of(dataset, "PixelRepresentation", default=0)
     if representation not in (0, 1):
         raise CorruptImageError(f"Pixel Representation is {representation}; allowed are 0 and 1")
     return PixelLayout(
         # 0 is not allowed, but common where there is one frame (PS3.3 C.7.6.6).
-        frames=_integer(dataset, "NumberOfFrames", default=1) or 1,
-        rows=_integer(dataset, "Rows"),
-        columns=_integer(dataset, "Columns"),
+        frames=integer_of(dataset, "NumberOfFrames", default=1) or 1,
+        rows=integer_of(dataset, "Rows"),
+        columns=integer_of(dataset, "Columns"),
         bits_allocated=allocated,
         bits_stored=stored,
         high_bit=high_bit,
         signed=representation == 1,
     )
-
-
-def _integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    try:
-        value = dataset.get(keyword)
-    except Exception as error:  # pydicom raises many kinds on bytes that do not fit the VR
-        raise CorruptImageError(f"{keyword} cannot be read") from error
-    if value is None or value == "":
-        if default is None:
-            raise CorruptImageError(f"{keyword} is missing")
-        return default
-    try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise CorruptImageError(f"{keyword} is {value!r}; allowed is one integer") from error
 
 
 def _cells(parsed: ParsedFile, layout: PixelLayout) -> np.ndarray[Any, Any]:
@@ -161,7 +154,7 @@ def _cells(parsed: ParsedFile, layout: PixelLayout) -> np.ndarray[Any, Any]:
     if native and element.is_undefined_length:
         raise CorruptImageError(
             f"Pixel Data is encapsulated, which contradicts transfer syntax"
-            f" {parsed.transfer_syntax}"
+            f" {shown_uid(parsed.transfer_syntax)}"
         )
     if native:
         big_endian = parsed.transfer_syntax in dicom_frames.BIG_ENDIAN_PIXELS
@@ -170,15 +163,16 @@ def _cells(parsed: ParsedFile, layout: PixelLayout) -> np.ndarray[Any, Any]:
         return cells if cells.flags.writeable else cells.copy()
     if not element.is_undefined_length and not holds_frames(element.value):
         raise CorruptImageError(
-            f"Pixel Data is native, which contradicts transfer syntax {parsed.transfer_syntax}"
+            f"Pixel Data is native, which contradicts transfer syntax"
+            f" {shown_uid(parsed.transfer_syntax)}"
         )
     extended = _extended_offsets(parsed.dataset)
     return dicom_frames.encapsulated_cells(element.value, layout, parsed.transfer_syntax, extended)
 
 
 def _extended_offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
-    offsets = dataset.get("ExtendedOffsetTable")
-    lengths = dataset.get("ExtendedOffsetTableLengths")
+    offsets = value_of(dataset, "ExtendedOffsetTable")
+    lengths = value_of(dataset, "ExtendedOffsetTableLengths")
     return (offsets, lengths) if offsets and lengths else None
 
 
@@ -194,7 +188,7 @@ def _tell_loss(parsed: ParsedFile, layout: PixelLayout) -> None:
 
 def _file_of(parsed: ParsedFile, layout: PixelLayout) -> DicomFile:
     """What the file had beside the data set without its pixels."""
-    meta = b"" if parsed.meta is None else as_bytes(parsed.meta, leave_out=_is_group_length)
+    meta = b"" if parsed.meta is None else as_bytes(parsed.meta)
     element = parsed.dataset["PixelData"]
     if parsed.transfer_syntax not in dicom_frames.NATIVE:
         return DicomFile(meta, parsed.preamble)
@@ -204,15 +198,8 @@ def _file_of(parsed: ParsedFile, layout: PixelLayout) -> DicomFile:
     return DicomFile(meta, parsed.preamble, "OW" if words else "OB", tail)
 
 
-def _is_group_length(tag: BaseTag) -> bool:
-    return bool(tag.element == 0)
-
-
 def _without_pixels(parsed: ParsedFile) -> bytes:
     """The data set without pixel data, as explicit VR little endian."""
-    dataset = parsed.dataset
-    if parsed.transfer_syntax == dicom_frames.EXPLICIT_BIG:
-        dataset.walk(swap_units)
     return as_bytes(
-        dataset, leave_out=lambda tag: tag.group in (0x0000, 0x0002) or tag in PIXEL_TAGS
+        parsed.dataset, leave_out=lambda tag: tag.group in (0x0000, 0x0002) or tag in PIXEL_TAGS
     )

@@ -6,26 +6,19 @@
                                             └─────── frame ──────┘
 
 Items are walked by their lengths. pydicom searches for the bytes of the delimiter instead, which
-compressed data may contain.
+compressed data may contain. `dicom_elements` finds where Pixel Data end.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from xraycodec.errors import CorruptImageError
 
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
-_PIXEL_DATA = 0x7FE00010
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
-_LAST_GROUPS = frozenset((0xFFFA, 0xFFFC))  # signatures and padding, all that may follow pixels
 _END_MARKER = b"\xff\xd9"
 _END_BYTES = 10  # the end marker of a codestream, and padding after it
 _BARE_SIGNATURES = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
@@ -38,77 +31,6 @@ class _Fragment:
 
     offset: int
     value: bytes
-
-
-def read_data_set(
-    data: bytes,
-    *,
-    start: int = 0,
-    implicit: bool,
-    little: bool,
-    defer_bytes: int | None = None,
-) -> Dataset:
-    """Parse a data set as pydicom does, but encapsulated Pixel Data by their items.
-
-    The sequence delimiter may be missing at the end of the file, or before the few elements that
-    can follow.
-
-    Args:
-        data: holds it, from ``start`` to its end.
-        start: byte at which it begins.
-        implicit: whether it is implicit VR.
-        little: whether it is little endian.
-        defer_bytes: size from which values are left in ``data``, as pydicom defers them.
-
-    Raises:
-        CorruptImageError: broken items.
-    """
-    from pydicom.dataelem import RawDataElement
-    from pydicom.filereader import read_dataset
-    from pydicom.tag import BaseTag
-
-    vrs: list[str | None] = []
-
-    def at_encapsulated_pixels(tag: int, vr: str | None, length: int) -> bool:
-        if tag == _PIXEL_DATA and length == _UNDEFINED_LENGTH:
-            vrs.append(vr)
-        return bool(vrs)
-
-    stream = io.BytesIO(data)
-    stream.seek(start)
-    dataset = read_dataset(
-        stream,
-        implicit,
-        little,
-        stop_when=at_encapsulated_pixels if little else None,
-        defer_size=defer_bytes,
-    )
-    if not vrs:
-        return dataset
-    implicit = vrs[0] is None
-    start = stream.tell() + (8 if implicit else 12)
-    items = _items(data, start)
-    end = items[-1][1] if items else start
-    dataset[_PIXEL_DATA] = RawDataElement(
-        BaseTag(_PIXEL_DATA), vrs[0], _UNDEFINED_LENGTH, data[start:end], start, implicit, True
-    )
-    ended = data[end : end + 4] == _DELIMITER
-    while data[end : end + 4] == _DELIMITER:
-        end += 8
-    if (
-        not ended
-        and data[end:].strip(b"\0")
-        and int.from_bytes(data[end : end + 2], "little") not in (_LAST_GROUPS)
-    ):
-        raise CorruptImageError(
-            f"Pixel Data: byte {end - start} begins neither an item nor the sequence delimiter"
-        )
-    if data[end:].strip(b"\0"):
-        stream.seek(end)
-        following = read_dataset(stream, implicit, little)
-        for tag in following.keys():  # noqa: SIM118 - the data set itself iterates over values
-            dataset[tag] = following.get_item(tag)
-    return dataset
 
 
 def holds_frames(value: bytes) -> bool:

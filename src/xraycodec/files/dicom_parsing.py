@@ -1,14 +1,14 @@
-"""DICOM data sets out of files: bounded, inflated, parsed by pydicom, and checked for cuts.
+"""DICOM data sets out of files: bounded, inflated, and their elements found.
 
 Elements are counted before pydicom sees them; Pixel Data of native syntaxes is not copied.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,16 +24,15 @@ from xraycodec.dicom_outline import (
 from xraycodec.errors import CorruptImageError, ImageError, LimitError, UnsupportedImageError
 from xraycodec.files import dicom_frames
 from xraycodec.files.checks import check_pixels, damage_as_corrupt
-from xraycodec.files.dicom_fragments import read_data_set
+from xraycodec.files.dicom_elements import UNDEFINED_LENGTH, Element, Reader, name_of
+from xraycodec.files.dicom_values import text_of, value_of
 from xraycodec.image import PREAMBLE_BYTES
 from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_UNDEFINED_LENGTH = 0xFFFFFFFF
 _FRONT_BYTES = 1 << 23  # of a deflated data set, which are looked at before the rest is inflated
-_DEFERRED = 1 << 16  # bytes from which a value is taken from the file, not read by the parser
 
 
 @dataclass(frozen=True)
@@ -65,53 +64,76 @@ def parse_data_set(
         native: give Pixel Data as a view of ``data``, not as a copy.
         limits: for data that are not trusted: of elements and of sequences in each other.
 
+    Returns:
+        Elements that pydicom parses when their values are asked for.
+
     Raises:
-        CorruptImageError: it ends inside an element.
+        CorruptImageError: it ends inside an element, or has one twice with different values.
         LimitError: more elements, or deeper sequences, than ``limits`` allow.
     """
     if limits is not None:
         outline(data, limits, start=start, implicit=implicit, little=little)
-    dataset = read_data_set(
-        data,
-        start=start,
-        implicit=implicit,
-        little=little,
-        defer_bytes=_DEFERRED if native else None,
-    )
-    if native and not _fill_deferred(dataset, data):
-        return parse_data_set(data, start=start, implicit=implicit, little=little)
-    # pydicom gives an empty data set where the last element is cut short.
+    reader = Reader(data, little=little)
+    if len(data) - start >= 8:  # writers mistake one for the other
+        implicit = reader.looks_implicit(start)
+    elements = _unique(reader.elements(start, implicit=implicit))
+    dataset = data_set_of(elements, implicit=implicit, little=little, native=native)
     if len(data) > start and not dataset:
         raise CorruptImageError(f"no data set can be parsed from {len(data) - start} bytes")
-    end = len(data)
-    for tag in dataset.keys():  # noqa: SIM118 - the data set itself iterates over values
-        element = dataset.get_item(tag)
-        end = len(data)
-        if element.is_raw and element.length != _UNDEFINED_LENGTH:
-            end = element.value_tell + element.length
-            if end > len(data):
-                raise CorruptImageError(
-                    f"element {tag} claims {element.length} bytes; {len(data) - element.value_tell}"
-                    " are left"
-                )
-    # pydicom takes the beginning of an element's header for the end of the file.
-    if 0 < len(data) - end < 8 and data[end:].strip(b"\0"):
-        raise CorruptImageError(f"the last {len(data) - end} bytes are no whole element")
     return dataset
 
 
-def _fill_deferred(dataset: Dataset, data: bytes) -> bool:
-    """Give elements that were deferred their values, and say whether that is possible."""
-    for tag in list(dataset.keys()):
-        element = dataset.get_item(tag, keep_deferred=True)
-        if not element.is_raw or element.value is not None or not element.length:
-            continue
-        if element.length == _UNDEFINED_LENGTH:
-            return False
-        place = slice(element.value_tell, element.value_tell + element.length)
-        value = memoryview(data)[place] if tag == PIXEL_DATA else data[place]
-        dataset[tag] = element._replace(value=value)
-    return True
+def data_set_of(
+    elements: Iterable[Element], *, implicit: bool = False, little: bool = True, native: bool = True
+) -> Dataset:
+    """Make a pydicom data set of elements, their values as they are; as `parse_data_set`."""
+    from pydicom.dataelem import RawDataElement
+    from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
+
+    raw = {}
+    for element in elements:
+        view = native and element.tag == PIXEL_DATA and element.defined
+        raw[BaseTag(element.tag)] = RawDataElement(
+            BaseTag(element.tag),
+            element.vr or None,
+            len(element.value) if element.defined else UNDEFINED_LENGTH,
+            element.value if view else bytes(element.value),
+            element.start,
+            not element.vr,
+            little,
+        )
+    dataset = Dataset(raw)
+    dataset.set_original_encoding(implicit, little, _character_sets(dataset))
+    return dataset
+
+
+def _unique(elements: Iterable[Element]) -> Iterator[Element]:
+    """Elements, repetitions left out.
+
+    Raises:
+        CorruptImageError: one is there twice with different values, of which one would be lost.
+    """
+    known: dict[int, Element] = {}
+    for element in elements:
+        first = known.setdefault(element.tag, element)
+        if first is element:
+            yield element
+        elif (first.vr, first.value) != (element.vr, element.value):
+            raise CorruptImageError(
+                f"element {name_of(element.tag)} is there twice, with different values at bytes"
+                f" {first.start} and {element.start}"
+            )
+
+
+def _character_sets(dataset: Dataset) -> list[str]:
+    """Python's names of the character sets, which pydicom needs for text."""
+    from pydicom.charset import convert_encodings, default_encoding
+
+    with suppress(Exception):  # pydicom raises many kinds on terms that are none
+        named = value_of(dataset, "SpecificCharacterSet") or default_encoding
+        return list(convert_encodings(named))
+    return [default_encoding]
 
 
 def parse_file(data: bytes, limits: Limits) -> ParsedFile:
@@ -124,7 +146,7 @@ def parse_file(data: bytes, limits: Limits) -> ParsedFile:
     """
     preamble = data[:PREAMBLE_BYTES] if data[PREAMBLE_BYTES:132] == b"DICM" else None
     meta, start = read_file_meta(data, limits)
-    transfer_syntax = "" if meta is None else str(meta.get("TransferSyntaxUID", "") or "").strip()
+    transfer_syntax = "" if meta is None else text_of(meta, "TransferSyntaxUID")
     if not transfer_syntax:
         transfer_syntax = _guess_transfer_syntax(data[start : start + 8])
     dicom_frames.check_transfer_syntax(transfer_syntax)
@@ -150,19 +172,16 @@ def read_file_meta(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Datase
     """File meta information, ``None`` where there is none, and the byte at which it ends.
 
     Raises:
+        CorruptImageError: it ends inside an element, or has one twice with different values.
         LimitError: more elements, or deeper sequences, than ``limits`` allow.
     """
-    from pydicom.filereader import read_dataset
-
     start = 132 if data[PREAMBLE_BYTES:132] == b"DICM" else 0
     if data[start : start + 2] != b"\x02\x00":
         return None, start
     outline(data, limits, start=start, group=2)
-    stream = io.BytesIO(data)
-    stream.seek(start)
     # The group's own length is wrong too often to be used.
-    meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
-    return meta, stream.tell()
+    found = list(_unique(Reader(data).elements(start, group=2)))
+    return data_set_of(found), found[-1].after
 
 
 def _guess_transfer_syntax(body: bytes) -> str:
@@ -238,7 +257,7 @@ def check_head(head: bytes, size_bytes: int | None, limits: Limits) -> None:
     with suppress(ImageError), warnings.catch_warnings(), damage_as_corrupt("DICOM"):
         warnings.simplefilter("ignore")
         meta, start = read_file_meta(head, limits)
-        syntax = "" if meta is None else str(meta.get("TransferSyntaxUID", "") or "").strip()
+        syntax = "" if meta is None else text_of(meta, "TransferSyntaxUID")
         syntax = syntax or _guess_transfer_syntax(head[start : start + 8])
         if syntax == dicom_frames.DEFLATED:
             return

@@ -2,28 +2,37 @@
 
 A radiograph that came from DICOM keeps its data set and its SOP Instance UID, because the
 pixels are the same; only the Image Pixel module follows the XRay. Any other becomes a
-Secondary Capture object with new UIDs (PS3.3 A.8). Of the multi-frame kinds PS3.3 A.8.3 and
-A.8.4 know unsigned MONOCHROME2 only; signed or MONOCHROME1 frames are written all the same,
-in the same classes, since no general-purpose class has them.
+new Secondary Capture object.
 """
 
 from __future__ import annotations
 
-import io
 import warnings
+import zlib
 from contextlib import suppress
 from copy import copy
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from xraycodec.errors import ImageError, OptionError
+import numpy as np
+
+from xraycodec.errors import CorruptImageError, ImageError, OptionError
 from xraycodec.files.checks import damage_as_corrupt
 from xraycodec.files.dicom import PIXEL_TAGS, layout_of
 from xraycodec.files.dicom_cells import PixelLayout, raster_of
-from xraycodec.files.dicom_frames import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, NATIVE
+from xraycodec.files.dicom_explicit import as_bytes, encode_elements
+from xraycodec.files.dicom_frames import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    NATIVE,
+)
 from xraycodec.files.dicom_lossy import UidPolicy, mark_losses, renew_instance
 from xraycodec.files.dicom_parsing import parse_data_set
-from xraycodec.image import XRay
+from xraycodec.files.dicom_secondary_capture import SECONDARY_CAPTURE, new_secondary_capture
+from xraycodec.files.dicom_values import set_value, text_of
+from xraycodec.image import PREAMBLE_BYTES, DicomFile, Loss, XRay
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileMetaDataset
@@ -32,9 +41,6 @@ IMPLEMENTATION_CLASS_UID = "2.25.325352466372146267672577767031191629388"
 """Of this project, derived from a UUID (PS3.5 B.2)."""
 IMPLEMENTATION_VERSION_NAME = f"XRAYCODEC_{version('xraycodec')}"[:16]
 
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_MULTI_FRAME_BYTE = "1.2.840.10008.5.1.4.1.1.7.2"
-_MULTI_FRAME_WORD = "1.2.840.10008.5.1.4.1.1.7.3"
 _MAX_SIDE = 65535  # Rows and Columns are unsigned shorts
 
 
@@ -46,6 +52,21 @@ def encode(image: XRay) -> bytes:
         CorruptImageError: the XRay's own data set cannot be parsed or written.
     """
     return to_file(to_data_set(image))
+
+
+def check_restorable(dicom: bytes, file: DicomFile | None, losses: tuple[Loss, ...]) -> None:
+    """Check that the DICOM file of an image can be written, by writing it with a single pixel.
+
+    Args:
+        dicom: the image's data set.
+        file: how a file held it.
+        losses: steps of lossy compression that the file has to tell of.
+
+    Raises:
+        CorruptImageError: it cannot.
+    """
+    pixel = np.zeros((1, 1), np.uint8)
+    encode(XRay(pixel, 8, dicom=dicom, dicom_file=file, losses=losses))
 
 
 def to_data_set(image: XRay, *, uid_policy: UidPolicy = "standard") -> Dataset:
@@ -73,7 +94,9 @@ def to_data_set(image: XRay, *, uid_policy: UidPolicy = "standard") -> Dataset:
         )
     with warnings.catch_warnings(), damage_as_corrupt("DICOM data set"):
         warnings.simplefilter("ignore")
-        dataset = _new_data_set(image) if image.dicom is None else parse_data_set(image.dicom)
+        dataset = (
+            new_secondary_capture(image) if image.dicom is None else parse_data_set(image.dicom)
+        )
         dataset.file_meta = _file_meta(image)
         if image.dicom_file is not None and image.dicom_file.preamble is not None:
             dataset.preamble = image.dicom_file.preamble
@@ -102,43 +125,53 @@ def to_file(dataset: Dataset, transfer_syntax: str = EXPLICIT_LITTLE) -> bytes:
         OptionError: Explicit VR Big Endian.
         CorruptImageError: an element cannot be written.
     """
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.filewriter import dcmwrite
-    from pydicom.uid import UID
-
     if transfer_syntax == EXPLICIT_BIG:
         raise OptionError("Explicit VR Big Endian is retired and is not written")
     with warnings.catch_warnings(), damage_as_corrupt("DICOM data set"):
         warnings.simplefilter("ignore")
-        known = getattr(dataset, "file_meta", None) or FileMetaDataset()
-        meta = FileMetaDataset({tag: known.get_item(tag) for tag in known.keys()})  # noqa: SIM118
-        _follow(meta, dataset)
-        meta.TransferSyntaxUID = UID(transfer_syntax)
-        meta.FileMetaInformationVersion = b"\0\1"
-        meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-        meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-        # A data set of the same elements, raw ones too, so that nothing set here is seen outside.
-        written = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys()})  # noqa: SIM118
-        written.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
-        written.file_meta = meta
-        if getattr(dataset, "preamble", None):
-            written.preamble = dataset.preamble
-        if "PixelData" in written:
-            pixels = copy(written["PixelData"])
-            pixels.is_undefined_length = transfer_syntax not in NATIVE
-            if isinstance(pixels.value, bytes) and pixels.VR in ("OB", "OW"):
-                # pydicom copies values into a buffer of their own, but not those of streams.
-                pixels.value = io.BytesIO(pixels.value)
-            written["PixelData"] = pixels
-        stream = io.BytesIO()
-        dcmwrite(
-            stream,
-            written,
-            implicit_vr=transfer_syntax == IMPLICIT_LITTLE,
-            little_endian=True,
-            enforce_file_format=True,
+        preamble = getattr(dataset, "preamble", None) or bytes(PREAMBLE_BYTES)
+        meta = _encoded_meta(dataset, transfer_syntax)
+        encoded = encode_elements(
+            _with_pixels_for(dataset, transfer_syntax), implicit=transfer_syntax == IMPLICIT_LITTLE
         )
-        return stream.getvalue()
+        parts = [part for pieces in encoded.values() for part in pieces]
+        if transfer_syntax == DEFLATED:
+            deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+            parts = [*map(deflater.compress, parts), deflater.flush()]
+            parts.append(b"\0" * (sum(map(len, parts)) % 2))
+        return b"".join((preamble, b"DICM", meta, *parts))
+
+
+def _encoded_meta(dataset: Dataset, transfer_syntax: str) -> bytes:
+    """File meta information of a file (PS3.10 7.1), whose transfer syntax and writer are new."""
+    from pydicom.dataset import FileMetaDataset
+
+    known = getattr(dataset, "file_meta", None) or FileMetaDataset()
+    meta = FileMetaDataset({tag: known.get_item(tag) for tag in known.keys()})  # noqa: SIM118
+    _follow(meta, dataset)
+    set_value(meta, "TransferSyntaxUID", transfer_syntax)
+    set_value(meta, "FileMetaInformationVersion", b"\0\1")
+    set_value(meta, "ImplementationClassUID", IMPLEMENTATION_CLASS_UID)
+    set_value(meta, "ImplementationVersionName", IMPLEMENTATION_VERSION_NAME)
+    encoded = as_bytes(meta)
+    return b"\x02\0\0\0UL\x04\0" + len(encoded).to_bytes(4, "little") + encoded
+
+
+def _with_pixels_for(dataset: Dataset, transfer_syntax: str) -> Dataset:
+    """A data set of the same elements, Pixel Data of defined length or not as the syntax has it."""
+    from pydicom.dataset import Dataset
+
+    elements = {tag: dataset.get_item(tag) for tag in dataset.keys()}  # noqa: SIM118
+    for tag in elements:
+        if tag.group in (0x0000, 0x0002):
+            raise CorruptImageError(f"{tag} cannot be in a data set")
+    written = Dataset(elements)
+    written.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
+    if "PixelData" in written:
+        pixels = copy(written["PixelData"])
+        pixels.is_undefined_length = transfer_syntax not in NATIVE
+        written["PixelData"] = pixels
+    return written
 
 
 def _file_meta(image: XRay) -> FileMetaDataset:
@@ -168,11 +201,9 @@ def _set_pixels(dataset: Dataset, image: XRay) -> None:
         if layout.frames == 1 and "NumberOfFrames" not in dataset:
             del facts["NumberOfFrames"]
         for keyword, value in facts.items():
-            setattr(dataset, keyword, value)
-    if str(dataset.get("PhotometricInterpretation", "")).strip() != (
-        image.photometric_interpretation
-    ):
-        dataset.PhotometricInterpretation = image.photometric_interpretation
+            set_value(dataset, keyword, value)
+    if text_of(dataset, "PhotometricInterpretation") != image.photometric_interpretation:
+        set_value(dataset, "PhotometricInterpretation", image.photometric_interpretation)
     # Spare bits mean something in the cells of their own data set alone.
     spare = image.spare_bits if known else None
     vr = "OB" if layout.bits_allocated == 8 else "OW"
@@ -230,51 +261,28 @@ def _add_identity(dataset: Dataset, image: XRay) -> None:
 
     meta = dataset.file_meta
     if image.dicom_file is None:
-        if not dataset.get("SOPClassUID"):
-            dataset.SOPClassUID = _SECONDARY_CAPTURE
-        if not dataset.get("SOPInstanceUID"):
-            dataset.SOPInstanceUID = generate_uid(prefix=None)
-    if not dataset.get("SOPClassUID") and not meta.get("MediaStorageSOPClassUID"):
-        meta.MediaStorageSOPClassUID = _SECONDARY_CAPTURE
-    if not dataset.get("SOPInstanceUID") and not meta.get("MediaStorageSOPInstanceUID"):
-        meta.MediaStorageSOPInstanceUID = generate_uid(prefix=None)
+        if not text_of(dataset, "SOPClassUID"):
+            set_value(dataset, "SOPClassUID", SECONDARY_CAPTURE)
+        if not text_of(dataset, "SOPInstanceUID"):
+            set_value(dataset, "SOPInstanceUID", generate_uid(prefix=None))
+    if not text_of(dataset, "SOPClassUID") and not text_of(meta, "MediaStorageSOPClassUID"):
+        set_value(meta, "MediaStorageSOPClassUID", SECONDARY_CAPTURE)
+    if not text_of(dataset, "SOPInstanceUID") and not text_of(meta, "MediaStorageSOPInstanceUID"):
+        set_value(meta, "MediaStorageSOPInstanceUID", generate_uid(prefix=None))
 
 
 def _follow(meta: FileMetaDataset, dataset: Dataset) -> None:
-    """Make file meta information name the class and instance of its data set, if that has them."""
-    if dataset.get("SOPClassUID"):
-        meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    if dataset.get("SOPInstanceUID"):
-        meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    """Make file meta information name the class and instance of its data set, if that has them.
 
+    What is no valid UID goes there as well, as it is.
+    """
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.dataelem import RawDataElement
+    from pydicom.tag import BaseTag
 
-def _new_data_set(image: XRay) -> Dataset:
-    """A minimal Secondary Capture object; type 2 elements are empty."""
-    from pydicom.dataset import Dataset
-    from pydicom.uid import generate_uid
-
-    dataset = Dataset()
-    frames = len(image.frames)
-    dataset.SOPClassUID = _SECONDARY_CAPTURE
-    dataset.Modality = "OT"
-    dataset.ConversionType = "WSD"
-    dataset.StudyInstanceUID = generate_uid(prefix=None)
-    dataset.SeriesInstanceUID = generate_uid(prefix=None)
-    dataset.InstanceNumber = 1
-    for keyword in (
-        *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientOrientation"),
-        *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
-        *("SeriesNumber", "Laterality"),
-    ):
-        setattr(dataset, keyword, "")
-    if frames > 1:
-        one_byte = image.pixels.dtype.itemsize == 1
-        dataset.SOPClassUID = _MULTI_FRAME_BYTE if one_byte else _MULTI_FRAME_WORD
-        # Nobody has looked: the careful answer to whether text is burned in.
-        dataset.BurnedInAnnotation = "YES"
-        inverse = image.photometric_interpretation == "MONOCHROME1"
-        dataset.PresentationLUTShape = "INVERSE" if inverse else "IDENTITY"
-        dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = "0", "1", "US"
-        dataset.FrameIncrementPointer = 0x00182001  # Page Number Vector
-        dataset.PageNumberVector = list(range(1, frames + 1))
-    return dataset
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        uid, named = text_of(dataset, keyword), f"MediaStorage{keyword}"
+        if uid and uid != text_of(meta, named):
+            value = uid.encode("latin-1") + b"\0" * (len(uid) % 2)
+            tag = tag_for_keyword(named)
+            meta[tag] = RawDataElement(BaseTag(tag), "UI", len(value), value, 0, False, True)

@@ -119,7 +119,7 @@ def _check_names(names: list[str], number: int) -> None:
         name in ("", ".", "..") or set(name) & set("/\\:\0") for name in names
     ):
         raise CorruptImageError(
-            f"directory record {number} has File ID {names!r}; allowed are 1 to"
+            f"directory record {number} has a File ID that cannot be used; allowed are 1 to"
             f" {_MAX_COMPONENTS} names of files and folders below the DICOMDIR"
         )
 
