@@ -229,7 +229,7 @@ def test_a_data_set_that_is_no_dicom_is_told(tmp_path: Path) -> None:
     path = _xrc(tmp_path / "chest.dcm.xrc", image)
     outcome = run("decompress", path)
     assert outcome.code == 1
-    assert outcome.err.startswith(f"xrc: {path}: element (6F6E,6420) claims")
+    assert outcome.err.startswith(f"xrc: {path}: element (6F6E,6420) at byte 0 claims")
     assert names_in(tmp_path) == ["chest.dcm.xrc"]
     assert run("decompress", path, "--format", "png").code == 0
 

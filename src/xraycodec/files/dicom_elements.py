@@ -76,7 +76,7 @@ class Item:
 
 def name_of(tag: int) -> str:
     """A tag as messages give it."""
-    return f"({tag >> 16:04x},{tag & 0xFFFF:04x})"
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
 def check_in_item(tag: int) -> None:
