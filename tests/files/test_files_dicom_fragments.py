@@ -187,9 +187,12 @@ def test_other_numbers_of_frames(family):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (_item(b"") + _item(b"abc")[:-1], "item 1 claims 4 bytes; 3 are left"),
-        (_item(b"") + _ITEM + b"\xff\xff\xff\xff" + bytes(8), "item 1 claims an undefined length"),
-        (_item(b"") + _item(b"abcd") + b"\x08\0\x05\0CS\0\0" + _END, "neither an item nor"),
+        (_item(b"") + _item(b"abc")[:-1], "an item or its delimiter ends at byte"),
+        (
+            _item(b"") + _ITEM + b"\xff\xff\xff\xff" + bytes(8),
+            "an item or its delimiter ends at byte",
+        ),
+        (_item(b"") + _item(b"abcd") + b"\x08\0\x05\0CS\0\0" + _END, "is no item"),
         (_item(b"") + _END, "holds 0 frames"),
         (_END, "Pixel Data is empty"),
     ],
