@@ -175,8 +175,6 @@ class Extracting:
 def _verify(data: bytes, image: XRay) -> None:
     if not verify(data, original=image, threads=ONE_THREAD).identical:
         raise CorruptError("verification failed: decoding gave other pixels")
-    if image.dicom is not None:  # which is equal to the decoded one
-        _restored(image, "dicom")
 
 
 def _read(source: Place, item: Item) -> bytes:

@@ -213,7 +213,7 @@ class Reader:
         """The byte after a value of undefined length, and that after its delimiter."""
         position = start
         while position < end or vr not in _FRAGMENTED or position == start:
-            if tag == _PIXEL_DATA and position > start and self._is_cut_delimiter(position, end):
+            if tag == _PIXEL_DATA and 4 <= end - position < 8 and self._ends_in_delimiter(position):
                 return position, end
             found, length = self._item_at(position, end)
             if found == _SEQUENCE_END:
@@ -243,9 +243,10 @@ class Reader:
             position += 8
         return position
 
-    def _is_cut_delimiter(self, position: int, end: int) -> bool:
+    def _ends_in_delimiter(self, position: int) -> bool:
         """Whether the data end inside of the delimiter, behind its tag."""
-        return 4 <= end - position < 8 and self._tag_at(position) == _SEQUENCE_END
+        group, number = (self._short(self._data, place)[0] for place in (position, position + 2))
+        return bool(group << 16 | number == _SEQUENCE_END)
 
     def _may_follow(self, position: int, end: int) -> bool:
         """Whether what is there can follow Pixel Data: few elements, or zeros to the end."""
@@ -269,9 +270,6 @@ class Reader:
                 return position + 8
             check_in_item(tag)
             _, position = self._element_at(position, end, implicit)
-
-    def _tag_at(self, position: int) -> int:
-        return self._short(self._data, position)[0] << 16 | self._short(self._data, position + 2)[0]
 
     def _item_at(self, position: int, end: int) -> tuple[int, int]:
         self._check_end(position + 8, end)
