@@ -211,6 +211,17 @@ def test_every_output_is_verified_unless_told_otherwise(
     assert {row["verified"] for row in rows(unverified / "archive.sqlite3").values()} == {0}
 
 
+def test_limits_hold_and_can_be_raised(tree: Path) -> None:
+    out, back = tree.with_name("out"), tree.with_name("back")
+    refused = build(tree, "-o", out, "--max-pixels", 10, jobs=0)
+    assert refused.exit_code == 1
+    assert "the limit is 10 (max_pixels)" in refused.stderr
+    assert build(tree, "-o", out, "--retry-failed", jobs=0).exit_code == 0
+    assert run("verify", out, "--max-pixels", 10, "--jobs", 0).exit_code == 1
+    assert run("extract", out, "-o", back, "--max-pixels", 10, "--jobs", 0).exit_code == 1
+    assert run("verify", out, "--jobs", 0).exit_code == 0
+
+
 def test_permissions_and_times_go_in_and_come_out(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:

@@ -19,6 +19,7 @@ from xraycodec.archive.scanning import Problem, Request, scan
 from xraycodec.archive.tasks import CodecChoice, Compressing
 from xraycodec.archive.temporaries import new_owner
 from xraycodec.errors import OptionError
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Building:
         verify: restore each output and compare it with its original before it gets its name.
         force: replace files of others, and go on with other settings than the manifest's.
         retry_failed: try files again that were themselves to blame.
+        limits: sizes of originals to accept.
     """
 
     request: Request
@@ -42,6 +44,7 @@ class Building:
     verify: bool = True
     force: bool = False
     retry_failed: bool = False
+    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,9 @@ def build(building: Building, watching: Watching) -> Built:
         journal.clear(journals)
         request = replace(building.request, manifest=str(path))
         manifest.add(scan(request, watching.on_problem))
-        task = Compressing(building.choice, target, building.verify, building.force)
+        task = Compressing(
+            building.choice, target, building.verify, building.force, building.limits
+        )
         try:
             stopped = _compress(manifest, task, building.workforce, watching, journals)
         finally:

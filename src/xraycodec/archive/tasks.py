@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ from xraycodec.errors import CorruptError, ModelError, OptionError
 from xraycodec.files import decode, encode
 from xraycodec.files.dicom_lossy import UidPolicy
 from xraycodec.image import XRay
+from xraycodec.limits import DEFAULT_LIMITS, Limits
 from xraycodec.pipeline import PixelDriftWarning, compress, decompress, verify
 
 ONE_THREAD = 1
@@ -72,12 +73,14 @@ class Compressing:
         target: folder of the archive; ``None`` to find sizes only.
         verify: decode and compare before the file gets its name.
         force: replace files that the archive did not write.
+        limits: sizes of originals to accept.
     """
 
     choice: CodecChoice
     target: Place | None
     verify: bool = True
     force: bool = False
+    limits: Limits = DEFAULT_LIMITS
 
     def do(self, item: Item) -> Compressed | Unchanged | Skipped:
         original = read_original(item.path, named=item.named)
@@ -86,13 +89,15 @@ class Compressing:
         content_hash = digest(original.data)
         if self.target and content_hash == item.content_hash and self._has(self.target, item):
             return Unchanged(original.size_bytes, original.origin.mtime_ns)
-        image = decode(original.data, item.path)
+        image = decode(original.data, item.path, limits=self.limits)
         try:
             data = compress(image, self.choice.codec)
         except ModelError as error:
             raise RunStoppedError(str(error)) from error
+        # What was made here is no claim of a stranger, however few bytes an image takes.
+        own = replace(self.limits, free_pixels=self.limits.max_pixels)
         if self.verify:
-            _verify(data, image)
+            _verify(data, image, own)
         if self.target:
             self.target.put(
                 item.output,
@@ -105,7 +110,7 @@ class Compressing:
             size_bytes=original.size_bytes,
             mtime_ns=original.origin.mtime_ns,
             content_hash=content_hash,
-            pixel_hash=parse(data).pixel_hash.hex(),
+            pixel_hash=parse(data, own).pixel_hash.hex(),
             output_bytes=len(data),
             output_hash=digest(data),
             pixel_bytes=image.size_bytes,
@@ -126,10 +131,12 @@ class Checking:
     Attributes:
         source: folder of the archive.
         decode: restore what it holds, too, as `Extracting` does, but for the writing.
+        limits: sizes of images to accept.
     """
 
     source: Place
     decode: bool = True
+    limits: Limits = DEFAULT_LIMITS
 
     def do(self, item: Item) -> Checked:
         data = _read(self.source, item)
@@ -137,7 +144,7 @@ class Checking:
             raise CorruptError(f"{item.output} has other bytes than were written")
         if not self.decode:
             return Checked(None)
-        image, identical = _decompressed(data, item)
+        image, identical = _decompressed(data, item, self.limits)
         if image.dicom is not None:
             _restored(image, "dicom")
         return Checked(identical)
@@ -153,6 +160,7 @@ class Extracting:
         format: of the outputs, ``None`` for that of the original's name.
         uid_policy: of DICOM outputs.
         force: replace files that are there.
+        limits: sizes of images to accept.
     """
 
     source: Place
@@ -160,10 +168,11 @@ class Extracting:
     format: str | None = None
     uid_policy: UidPolicy = "standard"
     force: bool = False
+    limits: Limits = DEFAULT_LIMITS
 
     def do(self, item: Item) -> Extracted:
         data = _read(self.source, item)
-        image, identical = _decompressed(data, item)
+        image, identical = _decompressed(data, item, self.limits)
         name = restored_name(item.output, self.format)
         chosen = self.format or format_for(name, image)
         restored = _restored(image, chosen, self.uid_policy)
@@ -172,8 +181,8 @@ class Extracting:
         return Extracted(name, chosen, len(restored), identical)
 
 
-def _verify(data: bytes, image: XRay) -> None:
-    if not verify(data, original=image, threads=ONE_THREAD).identical:
+def _verify(data: bytes, image: XRay, limits: Limits) -> None:
+    if not verify(data, original=image, limits=limits, threads=ONE_THREAD).identical:
         raise CorruptError("verification failed: decoding gave other pixels")
 
 
@@ -183,12 +192,12 @@ def _read(source: Place, item: Item) -> bytes:
     return source.read(item.output, item.output_bytes)
 
 
-def _decompressed(data: bytes, item: Item) -> tuple[XRay, bool]:
+def _decompressed(data: bytes, item: Item, limits: Limits) -> tuple[XRay, bool]:
     """The image of a file, and whether its pixels are those that the encoder had."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        image = decompress(data, threads=ONE_THREAD)
-    found = parse(data).pixel_hash.hex()
+        image = decompress(data, limits=limits, threads=ONE_THREAD)
+    found = parse(data, limits).pixel_hash.hex()
     if found != item.pixel_hash:
         raise CorruptError(
             f"{item.output} holds pixels of hash {found}; the manifest has {item.pixel_hash}"

@@ -69,6 +69,7 @@ archive.add_command(report)
 @codec_options.wavelet
 @codec_options.iterations
 @codec_options.tile
+@codec_options.model
 @click.option(
     "--verify/--no-verify",
     default=True,
@@ -93,6 +94,7 @@ archive.add_command(report)
     help="Files to compress for --dry-run: the same ones every time.",
 )
 @archive_options.workforce
+@options.limits
 @options.reporting
 def build(
     inputs: tuple[str, ...],
@@ -137,6 +139,7 @@ def build(
     from xraycodec.archive.tasks import CodecChoice, Compressing
 
     chosen = CodecChoice.of(codec_options.codec_asked_for(codec, threads=1))
+    limits = options.limits_asked_for()
     if not inputs and not list_files:
         raise click.UsageError("name an INPUT or a list (--from-list)")
     if output is None and not dry_run:
@@ -150,13 +153,15 @@ def build(
                 jobs, scheduler, attempts, batch, (*inputs, output or "")
             )
             if dry_run:
-                task = Compressing(chosen, None, verify)
+                task = Compressing(chosen, None, verify, limits=limits)
                 return _dry_run(request, task, force_of, sample, printer)
             path = manifest_path(request.target, manifest)
             with Stopper() as stopper, printer.progress("archive") as progress:
                 outcomes = OutcomePrinter(printer, progress)
                 built = build(
-                    Building(request, path, chosen, force_of, verify, force, retry_failed),
+                    Building(
+                        *(request, path, chosen, force_of, verify, force, retry_failed, limits)
+                    ),
                     Watching(printer.error, outcomes, outcomes.progress, stopper),
                 )
         except (OptionError, XrayCodecError, OSError, sqlite3.Error) as error:

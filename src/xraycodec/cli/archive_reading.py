@@ -40,6 +40,7 @@ def _errors() -> Iterator[None]:
     help="Have the next build make files again that are damaged or missing.",
 )
 @archive_options.workforce
+@options.limits
 @options.reporting
 def verify(
     archive: str,
@@ -98,7 +99,7 @@ def verify(
                     opened.requeue(item.id, found)
 
         force = archive_options.workforce_for(jobs, scheduler, attempts, batch, (source.root,))
-        task = Checking(source, decode=not quick)
+        task = Checking(source, not quick, options.limits_asked_for())
         work_through(selected(opened, patterns), files, task, force, on_outcome, stopper)
     values = {"checked": checked, "failed": printer.failed}
     printer.result(str(path), f"{checked} files checked, {printer.failed} failed", values)
@@ -127,6 +128,7 @@ def verify(
     help="SOP Instance UID of DICOM outputs, as for xrc decompress.",
 )
 @archive_options.workforce
+@options.limits
 @options.reporting
 def extract(
     archive: str,
@@ -173,7 +175,8 @@ def extract(
         show.total = files
         places = (source.root, target.root)
         workers = archive_options.workforce_for(jobs, scheduler, attempts, batch, places)
-        task = Extracting(source, target, file_format, uid_policy, force)
+        limits = options.limits_asked_for()
+        task = Extracting(source, target, file_format, uid_policy, force, limits)
         stopped = work_through(selected(opened, patterns), files, task, workers, show, stopper)
     if stopped:
         printer.error(output, f"stopped: {stopped.message}")
