@@ -154,7 +154,7 @@ def test_a_bad_record_of_a_dicomdir_costs_no_other(tmp_path: Path) -> None:
     found, problems = names(Request([str(root / "DICOMDIR")], [], None, ""))
     assert found == ["GONE.xrc", "IM1.xrc", "IM2.xrc"]
     assert [name for name, _ in problems] == [str(root / "DICOMDIR")] * 2
-    assert problems[0][1].startswith("directory record 1 has File ID")
+    assert problems[0][1].startswith("directory record 1 has a File ID that cannot be used")
     assert problems[1][1].startswith("directory record 4: ")
 
 

@@ -82,7 +82,7 @@ def test_a_file_that_was_cut_off_is_a_failure(chest: Path, force: tuple[str, ...
     outcome = run("decompress", *force, chest)
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.endswith(
-        "; 3 of 5 layers are intact; --partial gives the image of the intact layers\n"
+        "; 3 of 5 layers are intact; --partial gives the image that these hold\n"
     )
     assert names_in(chest.parent) == [chest.name]
 

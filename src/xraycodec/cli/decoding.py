@@ -141,7 +141,7 @@ def _decode_cut(
         raise cut
     if not wanted.partial:
         if inspect(data, limits).layers_intact:
-            raise TruncatedError(f"{cut}; --partial gives the image of the intact layers") from cut
+            raise TruncatedError(f"{cut}; --partial gives the image that these hold") from cut
         raise cut
     prefix = decompress_prefix(data, limits=limits, threads=threads, progress=progress)
     unit: Unit = "iterations" if header.codec == "TODE" else "layers"

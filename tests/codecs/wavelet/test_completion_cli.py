@@ -81,12 +81,17 @@ def test_layers(chest: Path, layers: int) -> None:
 def test_a_file_that_was_cut_off_gives_its_base(chest: Path) -> None:
     data = chest.read_bytes()
     chest.write_bytes(data[:-400])
-    outcome = run("decompress", chest)
+    whole = chest.with_suffix("")
+    refused = run("decompress", chest)
+    assert refused.exit_code == 1
+    assert "7 of 8 layers are intact; --partial gives the image that these hold" in (refused.stderr)
+    assert not whole.exists()
+    outcome = run("decompress", chest, "--partial")
     assert outcome.exit_code == 0
     assert "the file was cut off; the image is made from the first 4 of 8 layers" in outcome.stderr
-    np.testing.assert_array_equal(
-        np.load(chest.with_suffix("")), decompress_prefix(data, layers=4).image.pixels
-    )
+    base = whole.with_name(f"{whole.stem}.layers4-of-8{whole.suffix}")
+    np.testing.assert_array_equal(np.load(base), decompress_prefix(data, layers=4).image.pixels)
+    assert not whole.exists()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from xraycodec.errors import (
     XrayCodecError,
 )
 from xraycodec.image import XRay
+from xraycodec.limits import Limits
 from xraycodec.pipeline import compress, decompress
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
@@ -274,5 +275,7 @@ class TestHeaderRules:
         header = replace(container.header, rows=1 << 13, columns=1 << 13, layers=4)
         four = [*payloads(data), b"", b"", b""]
         other = build(header, container.parameters, four, container.pixel_hash)
-        with pytest.raises(FormatError):
+        with pytest.raises(LimitError, match="max_expansion"):
             decompress(other, threads=1)
+        with pytest.raises(FormatError):
+            decompress(other, limits=Limits(free_pixels=1 << 26), threads=1)
