@@ -33,7 +33,7 @@ from xraycodec.training.lattice.samples import Draw
 
 PACK = "lattice-best.xrcpack"
 BASE = Settings(
-    Shape(channels=32, pairs=(1, 1, 1), components=3),
+    Shape(channels=(32,) * 3, pairs=((1, 1, 1),) * 3, components=3),
     Draw(batch=2, deep=0.0, near=0.0),
     validate_every=10**9,
     checkpoint_seconds=10**9,
@@ -44,8 +44,8 @@ def variants(steps: int) -> dict[str, Settings]:
     base = replace(BASE, steps=steps)
     shape, draw = base.shape, base.draw
     shapes = {
-        "width 16": replace(shape, channels=16),
-        "width 48": replace(shape, channels=48),
+        "width 16": replace(shape, channels=(16,) * 3),
+        "width 48": replace(shape, channels=(48,) * 3),
         "no carried state": replace(shape, carry=False),
         "2 components": replace(shape, components=2),
         "1 component": replace(shape, components=1),
@@ -55,11 +55,11 @@ def variants(steps: int) -> dict[str, Settings]:
         "prediction by the mean of four": replace(draw, fitted=False),
     }
     more = {
-        "pairs 2, 1, 1": replace(shape, pairs=(2, 1, 1)),
-        "width 64": replace(shape, channels=64),
-        "pairs 2, 2, 2": replace(shape, pairs=(2, 2, 2)),
+        "pairs 2, 1, 1": replace(shape, pairs=((2, 1, 1),) * 3),
+        "width 64": replace(shape, channels=(64,) * 3),
+        "pairs 2, 2, 2": replace(shape, pairs=((2, 2, 2),) * 3),
         "5 components": replace(shape, components=5),
-        "no carried state, pairs 2, 2, 2": replace(shape, carry=False, pairs=(2, 2, 2)),
+        "no carried state, pairs 2, 2, 2": replace(shape, carry=False, pairs=((2, 2, 2),) * 3),
     }
     more_draws = {
         "features of 12 neighbours": replace(draw, neighbours=12),

@@ -18,7 +18,7 @@ from xraycodec.training.wavelet import weights as wavelet_weights
 from xraycodec.training.wavelet.network import Shape as WaveletShape
 
 LATTICE = lattice.Settings(
-    LatticeShape(channels=8, pairs=(2, 1, 1), components=2),
+    LatticeShape(channels=(8, 8, 8), pairs=((2, 1, 1),) * 3, components=2),
     Draw(batch=2, crop=32, per_image=1),
     steps=4, validate_every=2, validation_images=2, quantise_from=0.5,
 )  # fmt: skip
@@ -58,7 +58,7 @@ class Kind:
     @property
     def wider(self) -> Any:
         """A shape of other sizes."""
-        return replace(self.settings.shape, channels=16)
+        return replace(self.settings.shape, components=3)
 
 
 KINDS = {

@@ -18,7 +18,7 @@ from xraycodec.exact.pack import read_pack
 from xraycodec.training.lattice.export import export
 from xraycodec.training.lattice.loop import Trainer
 from xraycodec.training.lattice.network import LatticeNetwork
-from xraycodec.training.lattice.samples import Guides, draw_batch, vary, vary_all
+from xraycodec.training.lattice.samples import Guides, draw_batches, vary, vary_all
 from xraycodec.training.lattice.weights import load_weights, save_weights, with_guide
 
 SHAPE, DRAW = SETTINGS.shape, SETTINGS.draw
@@ -42,11 +42,11 @@ def test_image_and_guide_are_varied_alike() -> None:
 
 def test_samples_tell_of_the_guide() -> None:
     images = radiographs(side=96)
-    batch = draw_batch(images, DRAW, 5, 7, guides(images))
+    (batch,) = draw_batches(images, DRAW, 5, 7, guides(images))
     for phases in batch.levels:
         for phase, sample in zip(PHASES, phases, strict=True):
             assert sample.features.shape[1] == described_by(phase, guided=True)
-    again = draw_batch(images, DRAW, 5, 7, guides(images))
+    (again,) = draw_batches(images, DRAW, 5, 7, guides(images))
     np.testing.assert_array_equal(batch.levels[-1][2].features, again.levels[-1][2].features)
 
 
@@ -59,7 +59,7 @@ def test_networks_begin_blind_to_the_guide() -> None:
         near = phase.neighbours
         features = torch.rand(1, described_by(phase, guided=True), 5, 6)
         seen = torch.cat([features[:, :near], features[:, -EXTRAS:]], 1)
-        state = torch.rand(1, SHAPE.channels, 5, 6)
+        state = torch.rand(1, SHAPE.channels[0], 5, 6)
         expected = plain.phase(1, index)(seen, state)[0]
         torch.testing.assert_close(wide.phase(1, index)(features, state)[0], expected)
 

@@ -13,14 +13,15 @@ from session_building import lattice_trainer, radiographs
 from model_folders import stand_in
 from xraycodec import Lattice, compress, decompress
 from xraycodec.codecs.lattice.fitting import fit_image
-from xraycodec.codecs.lattice.geometry import EXTRAS, PHASES, SETS, levels
+from xraycodec.codecs.lattice.geometry import EXTRAS, PHASES, SETS, carried_from, levels
 from xraycodec.codecs.lattice.model import CODEC_ID
 from xraycodec.exact.operators import prove
 from xraycodec.exact.pack import SUFFIX
 from xraycodec.exact.reference import evaluate
 from xraycodec.training.lattice.export import export, phase_graph
 from xraycodec.training.lattice.network import FEATURE_CENTRE, LatticeNetwork, code_lengths
-from xraycodec.training.lattice.samples import draw_batch, quantised, vary
+from xraycodec.training.lattice.samples import draw_batches, quantised, vary
+from xraycodec.training.lattice.weights import grown
 
 SHAPE, DRAW = SETTINGS.shape, SETTINGS.draw
 
@@ -40,7 +41,8 @@ def test_rounded_training_network_is_the_exported_integer_network() -> None:
             graph = phase_graph(one, parameter_bits=20)
             prove(graph)
             described = phase.neighbours + EXTRAS
-            x = random.integers(0, 256, (2, described + SHAPE.channels, 5, 7), np.uint8)
+            carried = SHAPE.channels[carried_from(number, index)]
+            x = random.integers(0, 256, (2, described + carried, 5, 7), np.uint8)
             found = evaluate(graph, x)
             features = (torch.from_numpy(x[:, :described]).float() - FEATURE_CENTRE) / 32
             with torch.no_grad():
@@ -108,12 +110,39 @@ def test_metrics_tell_both_rates(tmp_path: Path) -> None:
 
 def test_drawing_depends_on_seed_and_step_alone() -> None:
     images = radiographs(side=96)
-    one, two = (draw_batch(images, DRAW, 5, 7) for _ in range(2))
-    other = draw_batch(images, DRAW, 5, 8)
+    (one,), (two,) = (draw_batches(images, DRAW, 5, 7) for _ in range(2))
+    (other,) = draw_batches(images, DRAW, 5, 8)
     assert np.array_equal(one.levels[-1][0].features, two.levels[-1][0].features)
     assert not np.array_equal(one.levels[-1][0].features, other.levels[-1][0].features)
     assert len(one.levels) == len(levels(32, 32)) - 1
     assert one.pixels == 2 * 32 * 32
+
+
+def test_coarse_levels_get_crops_of_their_own() -> None:
+    images = radiographs(side=160)
+    batches = draw_batches(images, replace(DRAW, coarse=1, deep=0.0), 5, 7)
+    assert [batch.lowest for batch in batches] == [0, 1, 2]
+    assert [batch.pixels // (32 * 32) for batch in batches] == [DRAW.batch, 1, 1]
+    network = LatticeNetwork(SHAPE)
+    rates = [float(sum(network(batch)).detach()) / batch.pixels for batch in batches]
+    assert all(0 < rate < 30 for rate in rates)
+
+
+def test_larger_networks_begin_with_what_smaller_ones_have_learned() -> None:
+    torch.manual_seed(3)
+    small = LatticeNetwork(replace(SHAPE, components=2))
+    grown_shape = replace(
+        SHAPE,
+        channels=tuple(width + 8 * number for number, width in enumerate(SHAPE.channels)),
+        pairs=((2, 1, 1), (2, 1, 1), (2, 2, 2)),
+        components=2,
+    )
+    large = LatticeNetwork(grown_shape)
+    large.load_state_dict(grown(small.state_dict(), large))
+    (batch,) = draw_batches(radiographs(side=96), DRAW, 5, 7)
+    with torch.no_grad():
+        before, after = (torch.stack(network(batch)) for network in (small, large))
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xraycodec.cli import train_options
+from xraycodec.codecs.lattice.geometry import SETS
 
 if TYPE_CHECKING:
     from xraycodec.training.lattice.images import Radiographs
@@ -21,38 +22,48 @@ CARD_IMAGES = 40
 """Training images that a pack's own linear predictions are fitted to."""
 
 
-class _Pairs(click.ParamType[tuple[int, int, int]]):
-    """Three numbers of residual pairs, one for each phase."""
+class _Numbers(click.ParamType[tuple[tuple[int, ...], ...]]):
+    """Positive numbers, with commas between those of a set of levels and slashes between sets."""
 
-    name = "A,B,C"
+    def __init__(self, phases: int) -> None:
+        self.phases = phases
+        self.name = "/".join([",".join("N" * phases)] * SETS)
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int, int]:
+    ) -> tuple[tuple[int, ...], ...]:
+        sets = str(value).split("/")
+        sets = sets * SETS if len(sets) == 1 else sets
         try:
-            first, second, third = (int(part) for part in str(value).split(","))
+            numbers = tuple(tuple(int(part) for part in one.split(",")) for one in sets)
         except ValueError:
-            self.fail(f"{value} is not three numbers such as 2,1,1.", param, ctx)
-        if min(first, second, third) < 1:
-            self.fail(f"{value}: each phase needs at least one pair.", param, ctx)
-        return first, second, third
+            self.fail(f"{value} is not of the form {self.name}.", param, ctx)
+        if [len(one) for one in numbers] != [self.phases] * SETS or min(map(min, numbers)) < 1:
+            self.fail(f"{value} is not of the form {self.name}, each 1 or more.", param, ctx)
+        return numbers
 
 
 @click.command("lattice")
 @train_options.folders
 @train_options.name("lattice-best", "lattice-best")
-@train_options.channels(48)
+@click.option(
+    "--channels",
+    type=_Numbers(1),
+    default="48/48/64",
+    show_default=True,
+    help="Width of the networks: of level 0, of level 1, of level 2 and up; one number for all.",
+)
 @click.option(
     "--pairs",
-    type=_Pairs(),
-    default="2,1,1",
+    type=_Numbers(3),
+    default="1,1,1/2,1,1/2,2,2",
     show_default=True,
-    help="Residual pairs of the three phases.",
+    help="Residual pairs of the three phases, for each set of levels as above.",
 )
 @click.option(
     "--components",
     type=click.IntRange(1, 8),
-    default=3,
+    default=1,
     show_default=True,
     help="Logistic distributions in a mixture.",
 )
@@ -67,6 +78,13 @@ class _Pairs(click.ParamType[tuple[int, int, int]]):
 @train_options.steps(10_000)
 @train_options.minutes
 @train_options.batch(4)
+@click.option(
+    "--coarse",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Crops more in a batch of level 1, and as many of level 2.",
+)
 @train_options.crop
 @click.option(
     "--deep",
@@ -90,13 +108,14 @@ def lattice(
     data: Path,
     out: Path,
     name: str,
-    channels: int,
-    pairs: tuple[int, int, int],
+    channels: tuple[tuple[int], ...],
+    pairs: tuple[tuple[int, ...], ...],
     components: int,
     no_carry: bool,
     no_fit: bool,
     guided: bool,
     batch: int,
+    coarse: int,
     crop: str,
     deep: float,
     near: float,
@@ -115,8 +134,15 @@ def lattice(
     from xraycodec.training.lattice.samples import Draw
 
     settings = Settings(
-        Shape(channels, pairs, components, not no_carry, guided),
-        Draw(batch=batch, crop=int(crop), deep=deep, near=near, fitted=not no_fit),
+        Shape(tuple(width for (width,) in channels), pairs, components, not no_carry, guided),
+        Draw(
+            batch=batch,
+            crop=int(crop),
+            coarse=0 if guided else coarse,
+            deep=deep,
+            near=near,
+            fitted=not no_fit,
+        ),
         **schedule,
     )
     out.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ def export(
         name,
         CODEC_ID,
         {
-            "channels": network.shape.channels,
+            "channels": list(network.shape.channels),
             "components": network.shape.components,
             "parameter_bits": parameter_bits,
             "coefficients": [[list(map(int, c)) for c in phases] for phases in coefficients],

@@ -15,7 +15,7 @@ from torch import Tensor
 from xraycodec.training import session
 from xraycodec.training.lattice.images import Radiographs
 from xraycodec.training.lattice.network import LatticeNetwork, Shape
-from xraycodec.training.lattice.samples import Batch, Draw, Guides, draw_batch, validation_batches
+from xraycodec.training.lattice.samples import Batch, Draw, Guides, draw_batches, validation_batches
 from xraycodec.training.lattice.weights import load_to_begin
 from xraycodec.training.weights_file import SUFFIX
 
@@ -93,13 +93,13 @@ class Trainer(session.Session):
     def start_from(self, path: Path) -> None:
         """Take the averaged weights of another run: its safetensors file or its checkpoint.
 
-        Networks with a guide also begin as those of a safetensors file without one.
+        Of a safetensors file, networks may also be smaller ones (`load_to_begin`).
 
         Raises:
-            ModelError: it holds networks of other sizes.
+            ModelError: a checkpoint of networks of other sizes.
         """
         if path.suffix == SUFFIX:
-            self.take(load_to_begin(path, self.settings.shape))
+            self.take(load_to_begin(path, self.network))
         else:
             self.take(self.average_in(path))
 
@@ -131,26 +131,30 @@ class Trainer(session.Session):
                 session.append_line(self.metrics, asdict(line))
                 report(line)
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, int]:
-        """Bits per pixel of a batch, and its pixels."""
+    def _loss(self, batches: list[Batch]) -> tuple[Tensor, int]:
+        """Bits per pixel, those of coarser crops at half their weight, and pixels."""
         self.network.quantise(on=self.done() >= self.settings.quantise_from)
-        return torch.stack(self.network(batch)).sum() / batch.pixels, batch.pixels
+        total = torch.zeros(())
+        for batch in batches:
+            bits = torch.stack(self.network(batch)).sum()
+            total = total + bits / batch.pixels * (0.5 if batch.lowest else 1.0)
+        return total, sum(batch.pixels for batch in batches)
 
 
 @contextmanager
 def _drawn_ahead(
     images: Radiographs, settings: Settings, first: int, guides: Guides | None, ahead: int = 4
-) -> Iterator[Iterator[Batch]]:
+) -> Iterator[Iterator[list[Batch]]]:
     """Batches from step ``first`` on, drawn on a thread of their own."""
-    ready: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
+    ready: queue.Queue[list[Batch] | BaseException] = queue.Queue(ahead)
     stopped = threading.Event()
 
     def draw() -> None:
         step = first
         while not stopped.is_set():
-            drawn: Batch | BaseException
+            drawn: list[Batch] | BaseException
             try:
-                drawn = draw_batch(images, settings.draw, settings.seed, step, guides)
+                drawn = draw_batches(images, settings.draw, settings.seed, step, guides)
             except Exception as error:  # raised again where the batch is taken
                 drawn = error
             step += 1
@@ -161,7 +165,7 @@ def _drawn_ahead(
                 except queue.Full:
                     continue
 
-    def take() -> Iterator[Batch]:
+    def take() -> Iterator[list[Batch]]:
         while True:
             drawn = ready.get()
             if isinstance(drawn, BaseException):

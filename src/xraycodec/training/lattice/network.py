@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xraycodec.codecs.lattice.geometry import PHASES, SETS, described_by, set_of
+from xraycodec.codecs.lattice.geometry import PHASES, SETS, carried_from, described_by, set_of
 from xraycodec.training.lattice.samples import Batch, Sample
 
 ACTIVATION_UNIT = 32.0
@@ -48,16 +48,16 @@ class Shape:
     """Sizes of the networks.
 
     Attributes:
-        channels: of every hidden layer.
-        pairs: residual pairs of the three phases.
+        channels: of every hidden layer, for each set of levels.
+        pairs: residual pairs of the three phases, for each set of levels.
         components: logistic distributions in a mixture.
         carry: whether the state passes on over phases and levels.
         guided: whether features tell of a guide.
     """
 
-    channels: int = 32
-    pairs: tuple[int, int, int] = (2, 1, 1)
-    components: int = 2
+    channels: tuple[int, ...] = (32,) * SETS
+    pairs: tuple[tuple[int, ...], ...] = ((2, 1, 1),) * SETS
+    components: int = 1
     carry: bool = True
     guided: bool = False
 
@@ -76,13 +76,13 @@ class PhaseNetwork(nn.Module):
         state ────┘            └──────────────┘            └─ 1x1 ─▶ parameters
     """
 
-    def __init__(self, features: int, pairs: int, shape: Shape) -> None:
+    def __init__(self, features: int, before: int, channels: int, pairs: int, shape: Shape) -> None:
+        """Take the channels of the state that comes in, and of the one that goes on."""
         super().__init__()
-        channels = shape.channels
         self.features = features
         self.carry = shape.carry
         self.quantised = False
-        self.entry = nn.Conv2d(features + channels, channels, 1)
+        self.entry = nn.Conv2d(features + before, channels, 1)
         self.pairs = nn.ModuleList(
             nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
             for _ in range(pairs)
@@ -141,10 +141,16 @@ class LatticeNetwork(nn.Module):
         self.shape = shape
         self.sets = nn.ModuleList(
             nn.ModuleList(
-                PhaseNetwork(described_by(phase, guided=shape.guided), shape.pairs[index], shape)
+                PhaseNetwork(
+                    described_by(phase, guided=shape.guided),
+                    shape.channels[carried_from(number, index)],
+                    shape.channels[number],
+                    shape.pairs[number][index],
+                    shape,
+                )
                 for index, phase in enumerate(PHASES)
             )
-            for _ in range(SETS)
+            for number in range(SETS)
         )
 
     def phase(self, number: int, index: int) -> PhaseNetwork:
@@ -163,10 +169,11 @@ class LatticeNetwork(nn.Module):
         device = next(self.parameters()).device
         steps = torch.from_numpy(batch.steps).to(device)
         peaks = torch.from_numpy(batch.peaks).to(device)
-        state = torch.zeros(len(batch.steps), self.shape.channels, 1, 1, device=device)
+        top = self.shape.channels[set_of(len(batch.levels) + batch.lowest)]
+        state = torch.zeros(len(batch.steps), top, 1, 1, device=device)
         bits = []
         for place, phases in enumerate(batch.levels):
-            number = set_of(len(batch.levels) - 1 - place)
+            number = set_of(len(batch.levels) - 1 - place + batch.lowest)
             height, width = phases[0].features.shape[2:]
             state = state.repeat_interleave(2, 2).repeat_interleave(2, 3)[:, :, :height, :width]
             total = torch.zeros((), device=device)

@@ -62,12 +62,14 @@ class Batch:
         steps: quantisation step of each crop in levels, float32, ``(crop, 1, 1, 1)``.
         peaks: highest level of each crop, float32, ``(crop, 1, 1, 1)``.
         pixels: of all crops.
+        lowest: level of the image that the crops are cut from.
     """
 
     levels: list[list[Sample]]
     steps: npt.NDArray[np.float32]
     peaks: npt.NDArray[np.float32]
     pixels: int
+    lowest: int = 0
 
 
 def vary(
@@ -130,8 +132,20 @@ def describe_crop(
     coefficients: Coefficients,
     neighbours: int = 99,
     guide: Image | None = None,
+    lowest: int = 0,
 ) -> list[list[Sample]]:
-    """Describe one crop at every level, top first; ``known`` is what neighbours are read from."""
+    """Describe one crop at every level, top first.
+
+    Args:
+        image: crop of level ``lowest`` of an image.
+        known: what neighbours are read from.
+        peak: of the image.
+        step: of the image.
+        coefficients: of the image.
+        neighbours: how many are described.
+        guide: of the crop; only where ``lowest`` is 0.
+        lowest: the level.
+    """
     shapes = levels(*image.shape)
     result = []
     top = next(number for number, shape in enumerate(shapes) if shape == (1, 1))
@@ -147,7 +161,7 @@ def describe_crop(
             predictions = np.empty((height, width), np.int32)
             scales = np.empty((height, width), np.uint8)
             found_by = (
-                *(coefficients[set_of(number)][index], step, peak),
+                *(coefficients[set_of(number + lowest)][index], step, peak),
                 *(features, predictions, scales),
             )
             if guide is None:
@@ -176,8 +190,13 @@ def describe_crop(
     return result
 
 
-def join(crops: Sequence[list[list[Sample]]], steps: Sequence[int], peaks: Sequence[int]) -> Batch:
-    """Stack crops of one shape."""
+def join(
+    crops: Sequence[list[list[Sample]]],
+    steps: Sequence[int],
+    peaks: Sequence[int],
+    lowest: int = 0,
+) -> Batch:
+    """Stack crops of one shape, cut from level ``lowest``."""
     stacked = [
         [
             Sample(
@@ -197,6 +216,7 @@ def join(crops: Sequence[list[list[Sample]]], steps: Sequence[int], peaks: Seque
         np.array(steps, np.float32).reshape(shape),
         np.array(peaks, np.float32).reshape(shape),
         len(crops) * rows * rows,
+        lowest,
     )
 
 
@@ -208,6 +228,8 @@ class Draw:
         batch: crops in a batch.
         crop: side of a crop in pixels, a power of two.
         per_image: crops drawn from one image.
+        coarse: crops more in a batch that are cut from level 1, and as many from level 2: coarse
+            levels have few pixels in crops of level 0.
         deep: share of images made deep.
         near: share of images quantised as for near-lossless coding.
         fitted: whether linear predictions are fitted to each image; the mean of the nearest four
@@ -218,6 +240,7 @@ class Draw:
     batch: int = 4
     crop: int = 256
     per_image: int = 2
+    coarse: int = 0
     deep: float = 0.25
     near: float = 0.15
     fitted: bool = True
@@ -237,10 +260,10 @@ class Guides:
     planes: npt.NDArray[np.uint8]
 
 
-def draw_batch(
+def draw_batches(
     images: npt.NDArray[np.uint8], draw: Draw, seed: int, step: int, guides: Guides | None = None
-) -> Batch:
-    """Draw the batch of one step.
+) -> list[Batch]:
+    """Draw the batches of one step: crops of level 0, then of coarser levels if any are asked for.
 
     Args:
         images: 8-bit radiographs, ``(image, row, column)``.
@@ -251,10 +274,12 @@ def draw_batch(
         guides: of the images to draw from; all of them, without guides, if there are none.
     """
     random = np.random.default_rng((seed, step))
-    crops: list[list[list[Sample]]] = []
-    steps: list[int] = []
-    peaks: list[int] = []
-    while len(crops) < draw.batch:
+    lowest_levels = range(SETS if draw.coarse else 1)
+    wanted = [draw.coarse if lowest else draw.batch for lowest in lowest_levels]
+    crops: list[list[list[list[Sample]]]] = [[] for _ in lowest_levels]
+    steps: list[list[int]] = [[] for _ in lowest_levels]
+    peaks: list[list[int]] = [[] for _ in lowest_levels]
+    while any(len(found) < count for found, count in zip(crops, wanted, strict=True)):
         deep = random.random() < draw.deep
         number = random.integers(len(images) if guides is None else len(guides.images))
         if guides is None:
@@ -266,18 +291,28 @@ def draw_batch(
         quantum = 2 * int(random.choice([1, 1, 2, 2, 3, 4, 6, 8])) + 1 if near else 1
         known = quantised(image, peak, quantum) if near else image
         coefficients = predictions_for(known, quantum, *guide, fitted=draw.fitted)
-        for _ in range(min(draw.per_image, draw.batch - len(crops))):
-            row, column = (random.integers(0, side - draw.crop + 1) for side in image.shape)
-            at = np.s_[row : row + draw.crop, column : column + draw.crop]
-            crops.append(
-                describe_crop(
-                    *(image[at], known[at], peak, quantum, coefficients, draw.neighbours),
-                    *(plane[at] for plane in guide),
+        for lowest in lowest_levels:
+            spaced = np.s_[:: 1 << lowest, :: 1 << lowest]
+            side = min(draw.crop, *image[spaced].shape)
+            side = 1 << (side.bit_length() - 1)
+            if side < draw.crop:  # made smaller than the others of its batch
+                continue
+            for _ in range(min(draw.per_image, wanted[lowest] - len(crops[lowest]))):
+                row, column = (
+                    random.integers(0, length - side + 1) for length in image[spaced].shape
                 )
-            )
-            steps.append(quantum)
-            peaks.append(peak)
-    return join(crops, steps, peaks)
+                at = np.s_[row : row + side, column : column + side]
+                crops[lowest].append(
+                    describe_crop(
+                        *(image[spaced][at], known[spaced][at], peak, quantum, coefficients),
+                        draw.neighbours,
+                        guide[0][at] if guide else None,
+                        lowest,
+                    )
+                )
+                steps[lowest].append(quantum)
+                peaks[lowest].append(peak)
+    return [join(crops[lowest], steps[lowest], peaks[lowest], lowest) for lowest in lowest_levels]
 
 
 def predictions_for(
