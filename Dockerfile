@@ -8,7 +8,8 @@
 FROM python:3.11-slim AS build
 ARG EXTRAS=gateway
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE hatch_build.py ./
+COPY core core
 COPY src src
 RUN python -m venv /opt/xrc \
     && /opt/xrc/bin/pip install --no-cache-dir --disable-pip-version-check ".[${EXTRAS}]"

@@ -4,10 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test soak lint bench bench-ablation bench-candidates bench-evaluation bench-wavelet bench-archive format clean
+.PHONY: demo test soak sanitize lint bench bench-ablation bench-candidates bench-evaluation bench-wavelet bench-archive format clean
 
-# What a user installs.
-$(VENV)/user: pyproject.toml
+# What a user installs; the build compiles core/, and again where that changes.
+$(VENV)/user: pyproject.toml hatch_build.py $(wildcard core/*)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e .
 	@touch $@
@@ -28,6 +28,18 @@ test: $(VENV)/dev
 # previews and remainders, and every crash point.
 soak: $(VENV)/dev
 	XRAYCODEC_SOAK=1 $(BIN)/pytest tests/gateway/test_soak.py tests/gateway/test_spool_crashes.py
+
+# The native core under the address and undefined-behaviour sanitizers: a library of its own, run by
+# the tests that reach it.
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
+sanitize: $(VENV)/dev
+	rm -rf build/sanitize && mkdir -p build/sanitize
+	cp -r src build/sanitize/src
+	rm -f build/sanitize/src/xraycodec/core/libxrc_core.so
+	gcc -std=c11 -O1 -g $(SANITIZERS) -shared -fPIC -o build/sanitize/src/xraycodec/core/libxrc_core.so core/*.c
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitize/src \
+	$(BIN)/pytest -n 2 tests/core tests/codecs/lattice/test_lattice_damage.py tests/test_vectors.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

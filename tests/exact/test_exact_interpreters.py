@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from exact_building import pointwise, production_graph, random_graph, random_input, single, vector
 
+from exact_building import pointwise, production_graph, random_graph, random_input, single, vector
 from xraycodec.errors import ModelError
 from xraycodec.exact import reference
 from xraycodec.exact.onnx_reader import read_graph

@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 import pytest
-from exact_building import pointwise, production_graph, random_graph, random_input, single
 
+from exact_building import pointwise, production_graph, random_graph, random_input, single
 from xraycodec.errors import ModelError
 from xraycodec.exact import onnx_file
 from xraycodec.exact.onnx_reader import read_graph

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from exact_building import pointwise, production_graph, single, vector
 
+from exact_building import pointwise, production_graph, single, vector
 from xraycodec.errors import ModelError
 from xraycodec.exact import operators
 from xraycodec.exact.operators import (

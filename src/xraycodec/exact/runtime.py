@@ -1,7 +1,9 @@
-"""Running exact networks: one class, three interpreters that give the same bits.
+"""Running exact networks: one class, four interpreters that give the same bits.
 
 ===============  ==============================================================================
 ``onnxruntime``  the default: 8-bit kernels of the processor
+``core``         the native core, on one thread; lattice codes whole tiles in it, unless a
+                 backend is chosen
 ``reference``    NumPy, the norm that the others are held to; some ten times slower
 ``torch``        on a GPU where torch has one; needs torch, environment variable
                  ``XRAYCODEC_DEVICE`` chooses a device, such as ``cuda:1`` or ``cpu``
@@ -92,12 +94,30 @@ def _torch(_model: bytes, graph: Graph, _threads: int, device: str) -> Interpret
     return TorchInterpreter(graph, device)
 
 
+def _core(_model: bytes, graph: Graph, _threads: int, _device: str) -> Interpreter:
+    from xraycodec.exact.native import CoreInterpreter
+
+    return CoreInterpreter(graph)
+
+
 Opener = Callable[[bytes, Graph, int, str], Interpreter]
 BACKENDS: dict[str, Opener] = {
     "onnxruntime": _onnxruntime,
+    "core": _core,
     "reference": _reference,
     "torch": _torch,
 }
+
+
+def codes_in_core() -> bool:
+    """Whether codecs that can code whole tiles in the native core do: no other backend is chosen.
+
+    Raises:
+        BackendError: the core fails its self-test.
+        MissingCoreError: it has not been built.
+    """
+    chosen = os.environ.get(BACKEND_VARIABLE, "")
+    return chosen in ("", "core") and _trusted_backend("core", "", chosen=True) == "core"
 
 
 @lru_cache

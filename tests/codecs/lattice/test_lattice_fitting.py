@@ -10,7 +10,6 @@ from hypothesis.extra import numpy as hnp
 from lattice_building import COEFFICIENTS, noise, smooth
 
 from xraycodec.codecs.lattice import fitting
-from xraycodec.codecs.lattice.features import pad
 from xraycodec.codecs.lattice.geometry import PHASES
 
 PRIOR = tuple(tuple(np.array(values, np.int64) for values in phases) for phases in COEFFICIENTS)
@@ -51,15 +50,16 @@ def test_without_samples_the_prior_stays() -> None:
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("phase", PHASES[1:], ids=["phase 1", "phase 2"])
-def test_a_relation_that_holds_is_found(phase: object) -> None:
-    """Columns of one level each: only the pixel's own counts."""
+@pytest.mark.parametrize("axis", [0, 1], ids=["rows", "columns"])
+def test_a_relation_that_holds_is_found(axis: int) -> None:
+    """Rows or columns of one level each: only the pixel's own counts."""
     rng = np.random.default_rng(0)
-    columns = rng.integers(0, 4000, 128)[None] + np.zeros((128, 1), int)
-    fitted = fitting.fit([pad(columns)], phase)  # type: ignore[arg-type]
-    for column in range(-3, 4):
-        total = fitted[phase.offsets[:, 1] == column].sum()  # type: ignore[attr-defined]
-        assert abs(total - 128 * (column == 0)) <= 2
+    lines = np.expand_dims(rng.integers(0, 4000, 128), 1 - axis) + np.zeros((128, 128), int)
+    (fitted, *_) = fitting.fit_image([lines.astype(np.int32)], 1, None)
+    index = 1 if axis == 1 else 2  # the phase with known pixels in the same column, in the same row
+    for distance in range(-3, 4):
+        total = fitted[index][PHASES[index].offsets[:, axis] == distance].sum()
+        assert abs(total - 128 * (distance == 0)) <= 2
 
 
 @settings(max_examples=200)

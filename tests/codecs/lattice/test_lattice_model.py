@@ -61,7 +61,20 @@ def test_a_sound_pack_loads(load: Load) -> None:
     load(properties(steps=7))
     model = model_by_name("lattice-best", 1)
     assert model is model_by_digest(named_pack("lattice-best").digest, 1)
-    assert (model.channels, model.components, model.parameter_bits) == (CHANNELS, 2, 16)
+    assert (model.channels, model.components) == ((CHANNELS,) * 3, 2)
+    assert model.parameter_bits == 16
+
+
+def test_each_set_may_have_a_width_of_its_own(load: Load) -> None:
+    load(properties(channels=[CHANNELS] * 3))
+    assert model_by_name("lattice-best", 1).channels == (CHANNELS,) * 3
+    for wrong in ([CHANNELS] * 2, [CHANNELS, CHANNELS, 0], [CHANNELS, CHANNELS, True], [257] * 3):
+        forget_models()
+        with pytest.raises(ModelError, match="has channels = .* or 3 such numbers"):
+            load(properties(channels=wrong))
+    forget_models()  # networks of 8 channels do not fit a state of 16
+    with pytest.raises(ModelError, match="needed are"):
+        load(properties(channels=[CHANNELS, CHANNELS, 2 * CHANNELS]))
 
 
 def test_another_codec(load: Load) -> None:

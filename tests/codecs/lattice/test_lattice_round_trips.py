@@ -170,6 +170,7 @@ class TestBounds:
     def test_plain_pixels_keep_the_bound(
         self, max_error: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setenv("XRAYCODEC_BACKEND", "onnxruntime")
         coded = compress(smooth(60, 70, 12), Lattice(max_error=max_error, threads=1))
         # Streams of as many words as there can be: the plain form is always the shorter one.
         monkeypatch.setattr(mixture_kernels, "push_all", lambda starts, sizes, words: 0)

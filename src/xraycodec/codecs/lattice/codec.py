@@ -19,7 +19,6 @@ from xraycodec.codecs.base import (
     no_progress,
     whole,
 )
-from xraycodec.codecs.lattice.coder import Encoder
 from xraycodec.codecs.lattice.decoding import (
     MAX_TILE,
     MIN_TILE,
@@ -27,12 +26,14 @@ from xraycodec.codecs.lattice.decoding import (
     decode_part,
     payloads_of,
 )
-from xraycodec.codecs.lattice.geometry import LAYERS, PAD
+from xraycodec.codecs.lattice.fitting import fit_image
+from xraycodec.codecs.lattice.geometry import LAYERS
 from xraycodec.codecs.lattice.levels import LevelMap, map_levels
 from xraycodec.codecs.lattice.model import CODEC_ID, Coefficients, model_by_name
 from xraycodec.codecs.lattice.parameters import Parameters
 from xraycodec.codecs.lattice.threads import run_jobs, split_threads
-from xraycodec.codecs.lattice.walk import Setting, tile_planes, walk
+from xraycodec.codecs.lattice.tiles import encode_tile
+from xraycodec.codecs.lattice.walk import Setting
 from xraycodec.container import Buffer, Container, Header
 from xraycodec.errors import OptionError
 from xraycodec.image import Pixels, XRay
@@ -112,11 +113,10 @@ class Lattice(Codec):
         def work(job: tuple[int, Window]) -> list[bytes]:
             number, window = job
             tile = mapped.to_levels(frames[number][window.inner])
-            coder = Encoder(tile_planes(tile), setting)
-            known = walk((tile.shape[0], tile.shape[1]), setting, coder)
+            payloads, found = encode_tile(tile, setting)
             if max_error:  # else they are those that were given
-                decoded[number][window.inner] = mapped.to_pixels(known[PAD:-PAD, PAD:-PAD])
-            return coder.payloads()
+                decoded[number][window.inner] = mapped.to_pixels(found)
+            return payloads
 
         tiles = run_jobs(work, jobs, pool_threads, progress)
         header = header_for(
@@ -173,6 +173,4 @@ def _fit(
         mapped.to_levels(frames[number // len(places)][places[number % len(places)].inner])
         for number in chosen
     ]
-    from xraycodec.codecs.lattice.fitting import fit_image  # imports numba
-
     return fit_image(tiles, step, prior)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from xraycodec.codecs.base import Part, Progress
-from xraycodec.codecs.lattice.coder import Decoder
-from xraycodec.codecs.lattice.geometry import LAYERS, PAD
+from xraycodec.codecs.lattice.geometry import LAYERS
 from xraycodec.codecs.lattice.levels import LevelMap
 from xraycodec.codecs.lattice.model import model_by_digest
 from xraycodec.codecs.lattice.parameters import Parameters, read_parameters
 from xraycodec.codecs.lattice.threads import run_jobs, split_threads
-from xraycodec.codecs.lattice.walk import Setting, walk
+from xraycodec.codecs.lattice.tiles import decode_tile
+from xraycodec.codecs.lattice.walk import Setting
 from xraycodec.container import Buffer, Header
 from xraycodec.errors import CorruptError, OptionError
 from xraycodec.image import Pixels, pixel_type, value_range
@@ -150,11 +150,15 @@ def decode_part(
             header.payload_index(layer, tile.frame, tile.row, tile.column)
             for layer in range(LAYERS - part.level)
         ]
-        coder = Decoder([memoryview(payloads[number]) for number in numbers], setting, numbers[0])
-        shape = header.tile_shape(tile.row, tile.column)
-        plane = walk(shape, setting, coder, part.level)
-        coder.end()
-        found = mapped.to_pixels(plane[PAD:-PAD, PAD:-PAD])
+        found = mapped.to_pixels(
+            decode_tile(
+                [memoryview(payloads[number]) for number in numbers],
+                header.tile_shape(tile.row, tile.column),
+                part.level,
+                setting,
+                numbers[0],
+            )
+        )
         # Where the tile lies in the scaled image, and what of it is wanted.
         top, left = tile.row * side, tile.column * side
         rows = slice(max(top, wanted_rows.start), min(top + len(found), wanted_rows.stop))

@@ -1,7 +1,7 @@
 """The linear prediction of an image, fitted by the encoder (spec/lattice.md, sections 4.1 and 9).
 
 Weighted least squares in floating point: the coefficients are rounded and sent, so that nothing
-that a decoder computes depends on it. Importing this module imports numba.
+that a decoder computes depends on it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.codecs.lattice.features import pad
-from xraycodec.codecs.lattice.geometry import (
-    ACTIVITY_NEIGHBOURS,
-    PAD,
-    PHASES,
-    SETS,
-    Phase,
-    Plane,
-    grid,
-)
-from xraycodec.entropy.compilation import kernel
+from xraycodec.codecs.lattice.geometry import PHASES, SETS, grid
+from xraycodec.core.fitting import Sums
 
 ONE = 128
 """A coefficient of one."""
@@ -30,82 +21,6 @@ LIMIT = 127
 
 PRIOR_SAMPLES = 32.0
 """Weight of what few samples fall back to, in samples."""
-
-
-@kernel
-def _normal_equations(
-    plane: Plane,
-    rows: int,
-    columns: int,
-    row: int,
-    column: int,
-    offsets: npt.NDArray[np.int64],
-    step: int,
-    every: int,
-    products: npt.NDArray[np.float64],
-) -> int:
-    """Add up products of differences from the mean of the nearest four, the pixel's own last."""
-    count = len(offsets)
-    sample = np.empty(count + 1, np.float32)
-    total = np.zeros((count + 1, count + 1), np.float32)
-    seen = 0
-    for i in range(row, rows, 2 * every):
-        total[:] = 0
-        for j in range(column, columns, 2):
-            mean = np.float32(0)
-            for k in range(4):
-                mean += plane[PAD + i + offsets[k, 0], PAD + j + offsets[k, 1]]
-            mean *= np.float32(0.25)
-            activity = np.float32(0)
-            for k in range(count):
-                sample[k] = plane[PAD + i + offsets[k, 0], PAD + j + offsets[k, 1]] - mean
-                if k < ACTIVITY_NEIGHBOURS:
-                    activity += abs(sample[k])
-            sample[count] = plane[PAD + i, PAD + j] - mean
-            weight = np.float32(1) / max(activity, np.float32(ACTIVITY_NEIGHBOURS * 0.5 * step))
-            for k in range(count + 1):
-                sample[k] *= weight
-            for a in range(count + 1):
-                value = sample[a]
-                for b in range(count + 1):
-                    total[a, b] += value * sample[b]
-            seen += 1
-        for a in range(count + 1):
-            for b in range(count + 1):
-                products[a, b] += total[a, b]
-    return seen
-
-
-def fit(
-    planes: Sequence[Plane],
-    phase: Phase,
-    step: int = 1,
-    prior: npt.NDArray[np.int64] | None = None,
-    samples: int = 30_000,
-) -> npt.NDArray[np.int64]:
-    """Fit the coefficients of one phase to some planes.
-
-    Args:
-        planes: padded, ``(PAD + rows + PAD, PAD + columns + PAD)``, every pixel known.
-        phase: which pixels to predict.
-        step: quantisation step in levels.
-        prior: what few samples fall back to; the mean of the nearest four without.
-        samples: about how many pixels to look at.
-
-    Returns:
-        Coefficients in 2^-7, ``(neighbour,)``, each -127 to 127, adding up to 128.
-    """
-    count = phase.neighbours
-    products = np.zeros((count + 1, count + 1))
-    seen = 0
-    shapes = [(plane.shape[0] - 2 * PAD, plane.shape[1] - 2 * PAD) for plane in planes]
-    pixels = sum(height * width for height, width in (grid(*shape) for shape in shapes))
-    every = max(1, pixels // samples)
-    for plane, (rows, columns) in zip(planes, shapes, strict=True):
-        seen += _normal_equations(
-            plane, rows, columns, phase.row, phase.column, phase.offsets, step, every, products
-        )
-    return solve(products, seen, np.zeros(count) if prior is None else prior / ONE)
 
 
 def solve(
@@ -148,17 +63,37 @@ def fit_image(
         samples: about how many pixels to look at for each.
 
     Returns:
-        For each set, of each phase, coefficients as `fit` gives them.
+        For each set, of each phase, coefficients in 2^-7, ``(neighbour,)``, each -127 to
+        127, adding up to 128.
     """
-    fitted = []
-    for number in range(SETS):
-        planes = [pad(tile[:: 1 << number, :: 1 << number]) for tile in tiles]
-        fitted.append(
-            tuple(
-                fit(planes, phase, step, None if prior is None else prior[number][index], samples)
-                for index, phase in enumerate(PHASES)
-            )
+    planes = [tile.astype(np.uint16) for tile in tiles]
+    return tuple(
+        fit_level(
+            [plane[:: 1 << number, :: 1 << number] for plane in planes],
+            step,
+            None if prior is None else prior[number],
+            samples,
         )
+        for number in range(SETS)
+    )
+
+
+def fit_level(
+    planes: Sequence[npt.NDArray[np.uint16]],
+    step: int,
+    prior: Sequence[npt.NDArray[np.int64]] | None,
+    samples: int,
+) -> tuple[npt.NDArray[np.int64], ...]:
+    """Fit the coefficients of every phase to planes of one level of resolution; see `fit_image`."""
+    grids = [grid(*plane.shape) for plane in planes]
+    every = max(1, sum(rows * columns for rows, columns in grids) // samples)
+    sums = Sums()
+    for plane in planes:
+        sums.add(plane, step, every)
+    fitted = []
+    for index, phase in enumerate(PHASES):
+        start = np.zeros(phase.neighbours) if prior is None else prior[index] / ONE
+        fitted.append(solve(*sums.of_phase(index, phase.neighbours), start))
     return tuple(fitted)
 
 

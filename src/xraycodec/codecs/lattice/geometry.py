@@ -110,6 +110,11 @@ def set_of(level: int) -> int:
     return min(level, SETS - 1)
 
 
+def carried_from(number: int, index: int) -> int:
+    """The set whose state the network of a set and phase takes: the first phase, that above."""
+    return min(number + 1, SETS - 1) if index == 0 else number
+
+
 def grid(rows: int, columns: int) -> tuple[int, int]:
     """Shape of the grid on which the phases of a level lie."""
     return -(-rows // 2), -(-columns // 2)

@@ -44,7 +44,7 @@ class LevelMap:
         found: npt.NDArray[np.int32] = ranks[offsets]
         return found
 
-    def to_pixels(self, levels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    def to_pixels(self, levels: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
         """Pixel values of levels, any shape, int32."""
         offsets = levels if self.values is None else self.values[levels]
         return offsets + np.int32(self.lowest)

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xraycodec.codecs.lattice.geometry import PHASES, SETS, described_by, predicted_by
+from xraycodec.codecs.lattice.geometry import (
+    PHASES,
+    SETS,
+    carried_from,
+    described_by,
+    predicted_by,
+)
+from xraycodec.core.lattice import LatticeModel
 from xraycodec.errors import ModelError
-from xraycodec.exact.operators import Kind, Tensor
+from xraycodec.exact.native import core_network
+from xraycodec.exact.onnx_reader import read_graph
+from xraycodec.exact.operators import Kind, Tensor, prove
 from xraycodec.exact.pack import ModelPack, find_pack, select_pack
-from xraycodec.exact.runtime import ExactNetwork
+from xraycodec.exact.runtime import ExactNetwork, codes_in_core
 
 CODEC_ID = "LTTC"
 MAX_CHANNELS = 256
@@ -33,21 +42,50 @@ class Model:
 
     Attributes:
         digest: that names the pack in a stream.
-        channels: of the state that is carried from phase to phase.
+        channels: of the state that is carried from phase to phase, for each set.
         components: of a mixture.
         parameter_bits: fractional bits of the parameters that the networks give.
         coefficients: of linear predictions, where an image does not bring its own.
-        networks: of each set, one for each phase.
+        files: ONNX networks of each set, one for each phase, that `_check` has passed.
+        threads: of each network, where they run outside of the core; 0 for every core.
         guided: whether they take a guide (spec/wavelet-completion.md, section 4).
     """
 
     digest: bytes
-    channels: int
+    channels: tuple[int, ...]
     components: int
     parameter_bits: int
     coefficients: Coefficients
-    networks: tuple[tuple[ExactNetwork, ...], ...]
+    files: tuple[tuple[bytes, ...], ...]
+    threads: int = 0
     guided: bool = False
+
+    @cached_property
+    def networks(self) -> tuple[tuple[ExactNetwork, ...], ...]:
+        """The networks, ready to run one by one."""
+        return tuple(
+            tuple(ExactNetwork(file, threads=self.threads) for file in files)
+            for files in self.files
+        )
+
+    @property
+    def native(self) -> LatticeModel | None:
+        """The model in the native core, if that codes whole tiles."""
+        return self._laid_out if not self.guided and codes_in_core() else None
+
+    @cached_property
+    def _laid_out(self) -> LatticeModel:
+        networks = []
+        for files in self.files:
+            graphs = [read_graph(file) for file in files]
+            places = [[one.name for one in graph.operators] for graph in graphs]
+            networks.append(
+                [
+                    (core_network(graph), names.index("state"), names.index("parameters"))
+                    for graph, names in zip(graphs, places, strict=True)
+                ]
+            )
+        return LatticeModel(networks, self.channels, self.components, self.parameter_bits)
 
 
 def member_name(number: int, phase: int) -> str:
@@ -98,7 +136,7 @@ def takes_guide(pack: ModelPack) -> bool:
 
 def _load(pack: ModelPack, threads: int, *, guided: bool) -> Model:
     pack.check_codec(CODEC_ID)
-    channels = pack.integer("channels", 1, MAX_CHANNELS)
+    channels = _channels(pack)
     components = pack.integer("components", 1, MAX_COMPONENTS)
     parameter_bits = pack.integer("parameter_bits", *PARAMETER_BITS)
     if takes_guide(pack) != guided:
@@ -107,30 +145,30 @@ def _load(pack: ModelPack, threads: int, *, guided: bool) -> Model:
             f" {'one' if guided else 'none'}"
         )
     coefficients = _coefficients(pack, guided)
-    networks = tuple(
+    files = tuple(
         tuple(
-            _network(
+            _checked(
                 pack,
                 member_name(number, index),
-                described_by(phase, guided=guided) + channels,
-                channels,
+                described_by(phase, guided=guided) + channels[carried_from(number, index)],
+                channels[number],
                 components,
-                threads,
             )
             for index, phase in enumerate(PHASES)
         )
         for number in range(SETS)
     )
-    return Model(pack.digest, channels, components, parameter_bits, coefficients, networks, guided)
+    return Model(
+        pack.digest, channels, components, parameter_bits, coefficients, files, threads, guided
+    )
 
 
-def _network(
-    pack: ModelPack, member: str, inputs: int, channels: int, components: int, threads: int
-) -> ExactNetwork:
-    """Load a network and hold its input and outputs against what the compiled loops rely on."""
-    network = ExactNetwork(pack.member(member), threads=threads)
-    graph = network.graph
-    found = (graph.channels, {name: network.tensors[name] for name in graph.outputs})
+def _checked(pack: ModelPack, member: str, inputs: int, channels: int, components: int) -> bytes:
+    """Return a network's file, its input and outputs held against what coding relies on."""
+    file = pack.member(member)
+    graph = read_graph(file)
+    tensors = prove(graph)
+    found = (graph.channels, {name: tensors[name] for name in graph.outputs})
     needed = (
         inputs,
         {
@@ -143,13 +181,27 @@ def _network(
             f"{member!r} of model pack {pack.name!r} takes {found[0]} channels and gives"
             f" {_listed(found[1])}; needed are {needed[0]} and {_listed(needed[1])}"
         )
-    return network
+    return file
 
 
 def _listed(outputs: Mapping[str, Tensor]) -> str:
     return ", ".join(
         f"{name!r} ({tensor.channels} channels, {tensor.kind})" for name, tensor in outputs.items()
     )
+
+
+def _channels(pack: ModelPack) -> tuple[int, ...]:
+    """Channels of the state for each set; a pack may give one number for all."""
+    found = pack.properties.get("channels")
+    widths = found if isinstance(found, list) else [found] * SETS
+    if len(widths) != SETS or not all(
+        type(width) is int and 1 <= width <= MAX_CHANNELS for width in widths
+    ):
+        raise ModelError(
+            f"model pack {pack.name!r} has channels = {found!r}; allowed are 1 to {MAX_CHANNELS},"
+            f" or {SETS} such numbers"
+        )
+    return tuple(widths)
 
 
 def _coefficients(pack: ModelPack, guided: bool) -> Coefficients:

@@ -109,7 +109,7 @@ def walk(
     model = setting.model
     coder.begin(0)
     plane = np.full((1 + 2 * PAD, 1 + 2 * PAD), coder.top(), np.int32)
-    state = np.zeros((1, model.channels, 1, 1), np.uint8)
+    state = np.zeros((1, model.channels[set_of(len(shapes) - 1)], 1, 1), np.uint8)
     for level in range(len(shapes) - 2, last_level - 1, -1):
         if layer_of(level) != layer_of(level + 1):
             coder.begin(layer_of(level))
@@ -156,7 +156,7 @@ def _level(
         if not (extent[0] and extent[1]):
             continue
         described = described_by(phase, guided=guide is not None)
-        x = np.empty((1, described + model.channels, height, width), np.uint8)
+        x = np.empty((1, described + state.shape[1], height, width), np.uint8)
         x[:, described:] = state
         features.reflect(plane)
         found_by = (

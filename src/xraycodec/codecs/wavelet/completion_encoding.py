@@ -133,7 +133,7 @@ def _fit(
     tiles: Sequence[Values], guides: Sequence[Values | None], step: int, model: Model
 ) -> Coefficients:
     """Fit linear predictions to tiles, and to their guides if the model takes any."""
-    from xraycodec.codecs.lattice.fitting import fit_image  # imports numba
+    from xraycodec.codecs.lattice.fitting import fit_image
     from xraycodec.codecs.lattice.guided import fit_guided
 
     known = [guide for guide in guides if guide is not None]
