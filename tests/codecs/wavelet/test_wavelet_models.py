@@ -97,7 +97,7 @@ def test_every_backend_gives_the_same_bytes(
         forget_models()
         streams[backend] = compress(image, Wavelet(effort=1, threads=1))
         decoded[backend] = decompress(streams["onnxruntime"], threads=1).pixels
-    assert set(streams) == {"onnxruntime", "reference", "torch"}
+    assert set(streams) == {"onnxruntime", "core", "reference", "torch"}
     assert len(set(streams.values())) == 1
     for pixels in decoded.values():
         np.testing.assert_array_equal(pixels, decoded["onnxruntime"])
