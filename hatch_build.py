@@ -12,11 +12,12 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_FLAGS = ("-std=c11", "-O3", "-fPIC", "-shared", "-Wall", "-Wextra")
+_FLAGS = ("-std=c11", "-O3", "-s", "-fPIC", "-shared", "-Wall", "-Wextra")
 _NAMES = {"win32": "xrc_core.dll", "darwin": "libxrc_core.dylib"}
 
 
@@ -45,7 +46,10 @@ class CoreBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         # A library that is in use is replaced, never rewritten.
         partial = library.with_name(f".{library.name}.{os.getpid()}")
         try:
-            subprocess.run([*compiler, *_FLAGS, "-o", str(partial), *sources], check=True)  # noqa: S603
+            with TemporaryDirectory() as cache:  # zig's, which would lie in HOME
+                folders = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), cache)
+                command = [*compiler, *_FLAGS, "-o", str(partial), *sources]
+                subprocess.run(command, check=True, env={**os.environ, **folders})  # noqa: S603
             partial.replace(library)
         finally:
             partial.unlink(missing_ok=True)

@@ -1,4 +1,5 @@
 /* Which kernels run: those of the processor, or those that were asked for. */
+#include <stdint.h>
 #include <string.h>
 
 #include "kernels.h"
@@ -7,14 +8,29 @@ static const xrc_kernels *forced;
 
 #if defined(__x86_64__) || defined(_M_X64)
 
+#include <cpuid.h>
+
+/* Which registers the operating system keeps for a process: XCR0. */
+static uint32_t kept_registers(void)
+{
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+/* The processor is asked itself: what compilers bring for it is not there with every one of them. */
 static const xrc_kernels *best(void)
 {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl"))
+    enum { OSXSAVE = 1 << 27, AVX2 = 1 << 5, AVX512F = 1 << 16, AVX512BW = 1 << 30, VNNI = 1 << 11 };
+    const uint32_t avx512vl = (uint32_t)1 << 31, ymm = 6, zmm = 0xE6;
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & OSXSAVE) || (kept_registers() & ymm) != ymm)
+        return &xrc_kernels_plain;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & AVX2))
+        return &xrc_kernels_plain;
+    if ((kept_registers() & zmm) == zmm && (b & AVX512F) && (b & AVX512BW) && (b & avx512vl) && (c & VNNI))
         return &xrc_kernels_vnni;
-    if (__builtin_cpu_supports("avx2"))
-        return &xrc_kernels_avx2;
-    return &xrc_kernels_plain;
+    return &xrc_kernels_avx2;
 }
 
 #else

@@ -12,16 +12,16 @@ enum { ALIGNMENT = 64, MAX_LEVELS = 16, CODED = 0, PLAIN = 1 };
 /* ---- memory ---- */
 
 typedef struct {
-    char *next, *end;
+    char *base; /* NULL: only count */
+    size_t used;
 } arena;
 
 static size_t aligned(size_t size) { return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1); }
 
-/* Take memory off an arena; with no memory behind it, it only counts. */
 static void *take(arena *a, size_t size)
 {
-    char *taken = a->next;
-    a->next += aligned(size);
+    char *taken = a->base ? a->base + a->used : NULL;
+    a->used += aligned(size);
     return taken;
 }
 
@@ -145,9 +145,9 @@ size_t xrc_lattice_scratch(const xrc_lattice_model *model, int32_t rows, int32_t
         return 0;
     tile t = {.model = model};
     t.count = shapes_of(rows, columns, t.shapes);
-    arena counting = {NULL, NULL};
+    arena counting = {NULL, 0};
     lay_out(&t, &counting);
-    return t.network_size ? (size_t)(counting.next - (char *)NULL) : 0;
+    return t.network_size ? counting.used : 0;
 }
 
 /* ---- one direction: pixels to intervals, or words to pixels ---- */
@@ -494,7 +494,7 @@ static xrc_status open_tile(tile *t, const xrc_lattice_model *model, const xrc_l
         return XRC_ARGUMENT;
     *t = (tile){.model = model, .setting = setting, .kernels = xrc_kernels_here()};
     t->count = shapes_of(rows, columns, t->shapes);
-    arena memory = {scratch, NULL};
+    arena memory = {scratch, 0};
     lay_out(t, &memory);
     return XRC_OK;
 }

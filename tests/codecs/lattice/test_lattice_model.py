@@ -70,7 +70,7 @@ def test_each_set_may_have_a_width_of_its_own(load: Load) -> None:
     assert model_by_name("lattice-best", 1).channels == (CHANNELS,) * 3
     for wrong in ([CHANNELS] * 2, [CHANNELS, CHANNELS, 0], [CHANNELS, CHANNELS, True], [257] * 3):
         forget_models()
-        with pytest.raises(ModelError, match="has channels = .* or 3 such numbers"):
+        with pytest.raises(ModelError, match=r"has channels = .* or 3 such numbers"):
             load(properties(channels=wrong))
     forget_models()  # networks of 8 channels do not fit a state of 16
     with pytest.raises(ModelError, match="needed are"):
