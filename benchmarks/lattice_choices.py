@@ -76,7 +76,8 @@ def main() -> None:
             command = [sys.executable, __file__, "--variant", variant]
             done = subprocess.run(
                 command,
-                env=os.environ | {"NUMBA_CACHE_DIR": cache},
+                # The walk in Python: the native core has its constants compiled in.
+                env=os.environ | {"NUMBA_CACHE_DIR": cache, "XRAYCODEC_BACKEND": "onnxruntime"},
                 stdout=subprocess.PIPE,
                 check=True,
                 text=True,
