@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test soak sanitize lint bench bench-ablation bench-candidates bench-evaluation bench-wavelet bench-archive format clean
+.PHONY: demo test soak sanitize lint bench bench-core bench-ablation bench-candidates bench-evaluation bench-wavelet bench-archive format clean
 
 # What a user installs; the build compiles core/, and again where that changes.
 $(VENV)/user: pyproject.toml hatch_build.py $(wildcard core/*)
@@ -67,6 +67,10 @@ bench-archive: $(VENV)/dev
 	$(BIN)/python benchmarks/archive.py --json benchmarks/results/archive.json
 	$(BIN)/python benchmarks/loader.py --json benchmarks/results/loader.json
 	$(BIN)/python benchmarks/archive_page.py
+
+# Minutes: what the native core brings lattice (docs/decisions/0009-native-core.md).
+bench-core: $(VENV)/dev
+	$(BIN)/python benchmarks/core_speed.py --json benchmarks/results/core.json
 
 # An hour or more: short trainings that differ in one choice each.
 bench-ablation: $(VENV)/dev
