@@ -159,7 +159,7 @@ def test_values_that_are_giant(archive: Path) -> None:
     for command in (("verify", archive), ("extract", archive, "-o", archive.with_name("back"))):
         found = run(*command, "--jobs", 0)
         assert found.exit_code == 1
-        assert "is no manifest, or damaged: string or blob too big" in found.stderr
+        assert "is not a manifest, or damaged: string or blob too big" in found.stderr
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_names_that_are_no_text_come_back(manifest: Manifest) -> None:
 
 
 def test_a_reader_needs_a_manifest_and_cannot_write(tmp_path: Path, manifest: Manifest) -> None:
-    with pytest.raises(OptionError, match="there is no manifest"):
+    with pytest.raises(OptionError, match="there is not a manifest"):
         Manifest(tmp_path / "none.sqlite3")
     with (
         Manifest(manifest.path) as reader,
@@ -156,7 +156,7 @@ def test_other_files_and_versions_are_refused(tmp_path: Path, manifest: Manifest
         connection.commit()
         connection.close()
     for write in (False, True):
-        with pytest.raises(CorruptError, match="text is no manifest"):
+        with pytest.raises(CorruptError, match="text is not a manifest"):
             Manifest(text, write=write)
         with pytest.raises(CorruptError, match="no manifest"):
             Manifest(other, write=write)

@@ -154,7 +154,7 @@ def test_only_regular_files_of_the_right_size_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
-        with pytest.raises(CorruptError, match=f"{name} is no regular file"):
+        with pytest.raises(CorruptError, match=f"{name} is not a regular file"):
             place.read(name)
     with (tmp_path / "huge").open("wb") as file:
         file.truncate(1 << 40)

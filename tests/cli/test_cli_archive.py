@@ -172,4 +172,4 @@ def test_commands_that_read_need_a_manifest(tmp_path: Path) -> None:
     for command in ("verify", "report"):
         outcome = run("archive", command, tmp_path)
         assert outcome.code == 1
-        assert "there is no manifest" in outcome.err
+        assert "there is not a manifest" in outcome.err

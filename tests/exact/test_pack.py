@@ -403,7 +403,7 @@ def test_what_is_no_regular_file_is_not_waited_for(monkeypatch, tmp_path, data):
     (tmp_path / f"b{SUFFIX}").symlink_to("/dev/zero")
     (tmp_path / f"c{SUFFIX}").symlink_to(written(tmp_path / "elsewhere", data))
     for name in "ab":
-        with pytest.raises(ModelError, match="is no regular file"):
+        with pytest.raises(ModelError, match="is not a regular file"):
             read_pack(tmp_path / f"{name}{SUFFIX}")
     monkeypatch.setenv(SEARCH_PATH, str(tmp_path))
     assert find_pack(digest_of(data)).members == MEMBERS

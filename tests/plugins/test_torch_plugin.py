@@ -167,7 +167,7 @@ class TestManifests:
             XrcDataset(manifest)
 
     def test_other_files(self, tree):
-        with pytest.raises(CorruptError, match="no manifest"):
+        with pytest.raises(CorruptError, match="not a manifest"):
             XrcDataset(tree / "notes.txt")
 
 

@@ -86,7 +86,7 @@ def manifest_path(target: str, manifest: str | None) -> Path:
     if manifest is not None:
         return Path(manifest)
     if is_url(target):
-        raise OptionError(f"{target} is no folder on a disk; say --manifest")
+        raise OptionError(f"{target} is not a folder on a disk; say --manifest")
     return Path(without_scheme(target), DEFAULT_NAME)
 
 

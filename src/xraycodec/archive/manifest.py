@@ -46,7 +46,7 @@ class Manifest:
 
     Raises:
         OptionError: there is none, or it is of another version.
-        CorruptError: the file is no manifest, is damaged, or has more in its schema than one has.
+        CorruptError: the file is not a manifest, is damaged, or has more in its schema.
     """
 
     def __init__(self, path: Path, *, write: bool = False) -> None:
@@ -86,7 +86,7 @@ class Manifest:
             )
         if schema != sql.schema_rows():
             raise CorruptError(
-                f"{self.path} is no manifest: its tables, views or triggers are not those of one"
+                f"{self.path} is not a manifest: its tables, views or triggers are not those of one"
             )
 
     def close(self) -> None:
@@ -118,7 +118,9 @@ class Manifest:
                 return None
             case {"name": str(name), "settings": dict(settings)}:
                 return name, settings
-        raise CorruptError(f"{self.path}: its setting 'codec' is no name of a codec with settings")
+        raise CorruptError(
+            f"{self.path}: its setting 'codec' is not the name of a codec with settings"
+        )
 
     def set(self, **settings: Any) -> None:
         rows = [(key, json.dumps(value, sort_keys=True)) for key, value in settings.items()]
@@ -265,7 +267,7 @@ class Manifest:
             # Of the subclasses, only DataError speaks of the file; others: locked, disk full.
             if type(error) not in (sqlite3.DatabaseError, sqlite3.DataError):
                 raise
-            raise CorruptError(f"{self.path} is no manifest, or damaged: {error}") from error
+            raise CorruptError(f"{self.path} is not a manifest, or damaged: {error}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

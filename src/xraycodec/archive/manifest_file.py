@@ -26,12 +26,12 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     journal, log = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
     if os.path.lexists(journal) and path.exists() and path.stat().st_size:
         # No build leaves one there, and SQLite removes files that one names.
-        raise CorruptError(f"{path} is no manifest: {journal.name} lies beside it")
+        raise CorruptError(f"{path} is not a manifest: {journal.name} lies beside it")
     if write:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         mode = "rw"
     elif not path.is_file():
-        raise OptionError(f"{path}: there is no manifest")
+        raise OptionError(f"{path}: there is not a manifest")
     elif os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         mode = "rw"  # for what lies beside it while it is open
     else:

@@ -43,7 +43,7 @@ def read_original(path: str, *, named: bool) -> Original:
     Raises:
         OSError: it cannot be read, or changed meanwhile.
         CorruptImageError: it is empty or holds something else, and its name is that of an image.
-        UnsupportedImageError: it is no regular file.
+        UnsupportedImageError: it is not a regular file.
     """
     return _read_object(path, named=named) if is_url(path) else _read_file(path, named=named)
 
@@ -58,7 +58,7 @@ def _read_file(path: str, *, named: bool) -> Original:
     if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        raise UnsupportedImageError("it is no regular file")
+        raise UnsupportedImageError("it is not a regular file")
     with Path(path).open("rb", buffering=0) as file:
         before = os.fstat(file.fileno())
         data = file.read(HEAD_BYTES)

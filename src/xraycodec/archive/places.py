@@ -83,7 +83,7 @@ class Place(ABC):
             size_bytes: that it must have; one of another size is not read.
 
         Raises:
-            CorruptError: it is no regular file, or has another size.
+            CorruptError: it is not a regular file, or has another size.
             OptionError: the name leads out of the folder.
             OSError: it cannot be read.
         """
@@ -156,7 +156,7 @@ class LocalPlace(Place):
         path = self._real(name)
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
-            raise CorruptError(f"{name} is no regular file")
+            raise CorruptError(f"{name} is not a regular file")
         if size_bytes not in (None, found.st_size):
             raise CorruptError(f"{name} has {found.st_size} bytes; the manifest has {size_bytes}")
         return path.read_bytes()

@@ -30,7 +30,7 @@ def manifest_of(archive: str, manifest: str | None = None) -> Path:
     if manifest is not None:
         return Path(manifest)
     if is_url(archive):
-        raise OptionError(f"{archive} is no folder on a disk; say --manifest")
+        raise OptionError(f"{archive} is not a folder on a disk; say --manifest")
     path = Path(without_scheme(archive))
     return path / DEFAULT_NAME if path.is_dir() else path
 

@@ -94,7 +94,7 @@ class Compressing:
             data = compress(image, self.choice.codec)
         except ModelError as error:
             raise RunStoppedError(str(error)) from error
-        # What was made here is no claim of a stranger, however few bytes an image takes.
+        # Made here: a constant image is a fact, not a claim of the file.
         own = replace(self.limits, free_pixels=self.limits.max_pixels)
         if self.verify:
             _verify(data, image, own)

@@ -125,7 +125,7 @@ def build(
     """Compress many files into an archive.
 
     An INPUT is a folder, a file, or a URL that fsspec knows, such as s3://bucket/prefix. Below
-    folders and prefixes, files that are no images are passed over, unless their names say that
+    folders and prefixes, files that are not images are passed over, unless their names say that
     they are: an empty or overwritten chest.dcm fails, as does a link to nothing. a/chest.dcm below
     an INPUT becomes a/chest.dcm.xrc below the folder of -o, with the permissions and the time of
     its original.

@@ -16,7 +16,7 @@ class Batch:
 
     Attributes:
         others: what becomes of files that the command does not serve; ``None`` passes over those
-            below folders that are no images, and fails for the rest.
+            below folders that are not images, and fails for the rest.
         skip_existing: whether inputs whose output is there are passed over.
         jobs: inputs to work on at a time; 0 for as many as there are cores.
     """

@@ -197,7 +197,7 @@ def _compress(
         progress(total + done, 2 * total)
 
     data = compress_image(image, codec, progress=first_half)
-    # The original is here, so that it is no claim of a stranger that an image is constant.
+    # The original is here: a constant image is a fact, not a claim of the file.
     limits = replace(limits, free_pixels=limits.max_pixels)
     found = verify(data, original=image, limits=limits, threads=threads, progress=second_half)
     if not found.identical:

@@ -79,7 +79,7 @@ def others(function: F) -> F:
         type=click.Choice(OTHERS),
         help="What becomes of files that this command does not serve, such as colour images,"
         " reports, PDFs: copy them to the folder that -o names, skip and name them, or fail."
-        " Without it, files below folders that are no images are passed over, and images that are"
+        " Without it, files below folders that are not images are passed over, and images that are"
         " not served are failures.",
     )(function)
 

@@ -197,7 +197,7 @@ class Targets:
         """Copy an input byte for byte, with its permissions and times; return its size.
 
         Raises:
-            OptionError, OSError: as `write`; the input is no regular file, or cannot be read.
+            OptionError, OSError: as `write`; the input is not a regular file, or cannot be read.
         """
         from xraycodec.files.atomic import copy_atomically
 

@@ -40,7 +40,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     with os.fdopen(descriptor, "rb") as stream:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ModelError(f"{path} is no readable model pack: it is no regular file")
+            raise ModelError(f"{path} is no readable model pack: it is not a regular file")
         stream.seek(max(0, status.st_size - _END.size - _LOCATOR_BYTES))
         _check_end(stream.read(), path)
         with zipfile.ZipFile(stream) as archive:

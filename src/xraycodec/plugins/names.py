@@ -44,8 +44,8 @@ def names_in(source: str | os.PathLike[str]) -> Iterator[str]:
             of ``xrc archive``, for every file that is finished, in the manifest's order.
 
     Raises:
-        OptionError, CorruptError: a file that is no manifest, one of an archive elsewhere, or one
-            that names files outside of its archive.
+        OptionError, CorruptError: a file that is not a manifest, one of an archive elsewhere, or
+            one that names files outside of its archive.
         OSError: the folder cannot be read.
     """
     if Path(source).is_file():

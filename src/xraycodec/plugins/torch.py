@@ -78,7 +78,7 @@ class XrcDataset(Dataset[Any]):
         Raises:
             OptionError: no such scale or numbers, no file, not as many targets as files, or a
                 manifest of another version.
-            CorruptError: a file that is no manifest.
+            CorruptError: a file that is not a manifest.
             OSError: the folder cannot be read.
         """
         if scale not in SCALES:
