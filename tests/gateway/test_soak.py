@@ -5,8 +5,8 @@
 
 The sending one is killed once, too.
 
-500 instances, stored; with XRAYCODEC_SOAK=1 compressed by lattice, and again, sent as previews and
-remainders.
+250 instances, stored; with XRAYCODEC_SOAK=1 500, compressed by lattice, and again, sent as previews
+and remainders.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gateway_building import (
 from pydicom.dataset import Dataset
 
 SOAK = bool(os.environ.get("XRAYCODEC_SOAK"))
-INSTANCES = 500
+INSTANCES = 500 if SOAK else 250
 SENDERS = 4
 KILLS = 3
 _WIRE_ASSOCIATIONS = 2
