@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--backend", choices=BACKENDS, help="only this one, in this process")
-    parser.add_argument("--images", type=int, default=8, help="of the test set, evenly spread")
+    parser.add_argument("--images", type=int, default=5, help="of the test set, evenly spread")
     arguments = parser.parse_args()
     data = Path(os.environ.get("XRAYCODEC_DATA", "../shared/data"))
     images = sorted((data / "nih-cxr8" / "test").glob("*.jxl"))
