@@ -112,7 +112,7 @@ def path_to_sql(path: str) -> str | bytes:
 
 
 def text_from_sql(value: object) -> str:
-    """Text, or a path as the system has it; empty, which is no path, for any other value."""
+    """Text, or a path as the system has it; an empty string for any other value."""
     if isinstance(value, bytes):
         return os.fsdecode(value)
     return value if isinstance(value, str) else ""

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from xraycodec.files.atomic import for_another_group
+
 EVERYONE = 0o777
 OWNER = 0o700
 
@@ -68,7 +70,7 @@ def set_attributes(descriptor: int, path: Path, mode: int | None, origin: Origin
             with suppress(OSError):
                 os.fchown(descriptor, -1, origin.group)
             if os.fstat(descriptor).st_gid != origin.group:
-                mode = _without_group(mode)
+                mode = for_another_group(mode)
         with suppress(OSError):
             os.fchmod(descriptor, mode)
     if origin.mtime_ns is not None:
@@ -103,9 +105,4 @@ def _for_group(found: os.stat_result, group: int | None) -> int:
     if not hasattr(os, "getegid"):
         return found.st_mode & EVERYONE
     same = found.st_gid == (os.getegid() if group is None else group)
-    return found.st_mode & EVERYONE if same else _without_group(found.st_mode)
-
-
-def _without_group(mode: int) -> int:
-    """Permissions of which the group has no more than all others."""
-    return mode & 0o707 | mode & (mode & 0o007) << 3
+    return found.st_mode & EVERYONE if same else for_another_group(found.st_mode)

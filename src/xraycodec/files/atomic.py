@@ -198,10 +198,10 @@ def _set_permissions(
     found = os.fstat(descriptor)
     wanted = (found.st_mode if mode is None else mode) & _PERMISSIONS
     if owner is not None and owner[1] != found.st_gid:
-        wanted = _for_another_group(wanted)
+        wanted = for_another_group(wanted)
     if replaced is not None:
         same_group = replaced.st_gid == found.st_gid
-        wanted &= replaced.st_mode if same_group else _for_another_group(replaced.st_mode)
+        wanted &= replaced.st_mode if same_group else for_another_group(replaced.st_mode)
     if wanted != stat.S_IMODE(found.st_mode):
         with contextlib.suppress(OSError):
             os.fchmod(descriptor, wanted)
@@ -210,7 +210,7 @@ def _set_permissions(
             os.fchown(descriptor, owner[0], -1)
 
 
-def _for_another_group(mode: int) -> int:
+def for_another_group(mode: int) -> int:
     """Permissions whose group's part does not go beyond that of all."""
     mode &= _PERMISSIONS
     return mode & (0o707 | (mode & 0o007) << 3)
