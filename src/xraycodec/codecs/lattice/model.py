@@ -22,7 +22,7 @@ from xraycodec.core.lattice import LatticeModel
 from xraycodec.errors import ModelError
 from xraycodec.exact.native import core_network
 from xraycodec.exact.onnx_reader import read_graph
-from xraycodec.exact.operators import Kind, Tensor, prove
+from xraycodec.exact.operators import Graph, Kind, Tensor, prove
 from xraycodec.exact.pack import ModelPack, find_pack, select_pack
 from xraycodec.exact.runtime import ExactNetwork, codes_in_core
 
@@ -37,6 +37,23 @@ Coefficients = tuple[tuple[npt.NDArray[np.int64], ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
+class Stored:
+    """A network as the pack has it, read and found sound.
+
+    Attributes:
+        file: ONNX.
+        graph: the same, as data.
+    """
+
+    file: bytes
+    graph: Graph
+
+    def number_of(self, result: str) -> int:
+        """The place among the operators of the one that gives a result."""
+        return [one.name for one in self.graph.operators].index(result)
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
     """Networks and what goes with them.
 
@@ -46,7 +63,7 @@ class Model:
         components: of a mixture.
         parameter_bits: fractional bits of the parameters that the networks give.
         coefficients: of linear predictions, where an image does not bring its own.
-        files: ONNX networks of each set, one for each phase, that `_check` has passed.
+        stored: networks of each set, one for each phase.
         threads: of each network, where they run outside of the core; 0 for every core.
         guided: whether they take a guide (spec/wavelet-completion.md, section 4).
     """
@@ -56,7 +73,7 @@ class Model:
     components: int
     parameter_bits: int
     coefficients: Coefficients
-    files: tuple[tuple[bytes, ...], ...]
+    stored: tuple[tuple[Stored, ...], ...]
     threads: int = 0
     guided: bool = False
 
@@ -64,8 +81,8 @@ class Model:
     def networks(self) -> tuple[tuple[ExactNetwork, ...], ...]:
         """The networks, ready to run one by one."""
         return tuple(
-            tuple(ExactNetwork(file, threads=self.threads) for file in files)
-            for files in self.files
+            tuple(ExactNetwork(one.file, threads=self.threads) for one in phases)
+            for phases in self.stored
         )
 
     @property
@@ -75,16 +92,13 @@ class Model:
 
     @cached_property
     def _laid_out(self) -> LatticeModel:
-        networks = []
-        for files in self.files:
-            graphs = [read_graph(file) for file in files]
-            places = [[one.name for one in graph.operators] for graph in graphs]
-            networks.append(
-                [
-                    (core_network(graph), names.index("state"), names.index("parameters"))
-                    for graph, names in zip(graphs, places, strict=True)
-                ]
-            )
+        networks = [
+            [
+                (core_network(one.graph), one.number_of("state"), one.number_of("parameters"))
+                for one in phases
+            ]
+            for phases in self.stored
+        ]
         return LatticeModel(networks, self.channels, self.components, self.parameter_bits)
 
 
@@ -145,7 +159,7 @@ def _load(pack: ModelPack, threads: int, *, guided: bool) -> Model:
             f" {'one' if guided else 'none'}"
         )
     coefficients = _coefficients(pack, guided)
-    files = tuple(
+    stored = tuple(
         tuple(
             _checked(
                 pack,
@@ -159,12 +173,12 @@ def _load(pack: ModelPack, threads: int, *, guided: bool) -> Model:
         for number in range(SETS)
     )
     return Model(
-        pack.digest, channels, components, parameter_bits, coefficients, files, threads, guided
+        pack.digest, channels, components, parameter_bits, coefficients, stored, threads, guided
     )
 
 
-def _checked(pack: ModelPack, member: str, inputs: int, channels: int, components: int) -> bytes:
-    """Return a network's file, its input and outputs held against what coding relies on."""
+def _checked(pack: ModelPack, member: str, inputs: int, channels: int, components: int) -> Stored:
+    """Read a network and hold its input and outputs against what coding relies on."""
     file = pack.member(member)
     graph = read_graph(file)
     tensors = prove(graph)
@@ -181,7 +195,7 @@ def _checked(pack: ModelPack, member: str, inputs: int, channels: int, component
             f"{member!r} of model pack {pack.name!r} takes {found[0]} channels and gives"
             f" {_listed(found[1])}; needed are {needed[0]} and {_listed(needed[1])}"
         )
-    return file
+    return Stored(file, graph)
 
 
 def _listed(outputs: Mapping[str, Tensor]) -> str:
